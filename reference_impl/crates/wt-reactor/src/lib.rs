@@ -1,0 +1,1 @@
+//! Drives the QUIC engine and the WebTransport state machine: sockets, timers, one thread per endpoint
