@@ -1,0 +1,117 @@
+# Everything that a person types here. `make` alone explains itself.
+
+PYTHON      ?= python3
+VENV        := .venv
+BIN         := $(VENV)/bin
+STAMPS      := $(VENV)/stamps
+OUT         ?= reports/out
+PYTEST_ARGS ?=
+FUZZ_TIME   ?= 10m
+
+# Trees that exist in this checkout; what is not there is neither built nor checked.
+PACKAGES    := $(wildcard conformance scenarios fuzz reports)
+PYTHON_TREE := $(PACKAGES) $(wildcard tests conftest.py benchmarks reference_impl/python)
+TYPED_TREE  := $(PACKAGES) $(wildcard reference_impl/python)
+CRATES      := $(wildcard reference_impl/Cargo.toml)
+REFERENCE   := $(wildcard reference_impl/pyproject.toml)
+CARGO       := $(shell command -v cargo 2>/dev/null)
+IN_CRATES   := cd reference_impl && cargo
+
+RUST_INPUTS := $(CRATES) $(REFERENCE) $(wildcard reference_impl/Cargo.lock) \
+               $(shell find reference_impl -name target -prune -o \( -name '*.rs' -o -name 'Cargo.toml' \) -print 2>/dev/null)
+REFERENCE_STAMP := $(if $(and $(REFERENCE),$(CARGO)),$(STAMPS)/reference)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup certify test test-python test-rust check check-python check-rust check-tree fmt pages \
+        nightly campaign lock clean
+
+help: ## this list
+	@echo "usage: make TARGET"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "variables: PYTHON=$(PYTHON)  OUT=$(OUT)  PYTEST_ARGS='-k name'  FUZZ_TIME=$(FUZZ_TIME)"
+
+# --- environment -----------------------------------------------------------------------------------
+
+setup: $(STAMPS)/suite $(REFERENCE_STAMP) ## .venv with locked requirements, the suite, the reference
+ifeq ($(CARGO),)
+	@$(if $(REFERENCE),echo "note: cargo not found, the reference implementation was not built")
+endif
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "the venv module is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
+
+$(STAMPS)/requirements: requirements/dev.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/suite: pyproject.toml $(STAMPS)/requirements
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMPS)/reference: $(RUST_INPUTS) $(STAMPS)/requirements
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e reference_impl
+	@touch $@
+
+# --- use -------------------------------------------------------------------------------------------
+
+certify: setup ## judge the embedded server; report in reports/out/index.html
+	$(BIN)/wtconform run --out $(OUT)
+
+test: test-python test-rust ## all tests of the project itself
+
+test-python: setup
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS) tests
+
+test-rust:
+	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) test --workspace --locked,@echo "no crates to test")
+
+nightly: setup ## the long checks: the whole kill matrix, then fuzzing for FUZZ_TIME
+	$(BIN)/wtconform deviants
+	$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME)
+
+campaign: setup ## fuzz the embedded server for FUZZ_TIME
+	$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME)
+
+# --- checks ----------------------------------------------------------------------------------------
+
+check: check-python check-rust check-tree ## format, lint, types, layers, generated pages, locks
+
+check-python: setup
+	$(BIN)/ruff check $(PYTHON_TREE)
+	$(BIN)/ruff format --check $(PYTHON_TREE)
+	$(BIN)/mypy --strict $(TYPED_TREE)
+	$(BIN)/lint-imports
+
+check-rust:
+	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) fmt --all --check,@echo "no crates to check")
+	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) clippy --workspace --all-targets --locked -- -D warnings)
+
+check-tree: setup
+	$(BIN)/python -m conformance.requirements.page --check docs/coverage.md
+	$(BIN)/python -m pytest -q tests/project/test_project_tree.py
+
+fmt: $(STAMPS)/requirements ## format Python and Rust
+	$(BIN)/ruff check --fix-only --quiet $(PYTHON_TREE)
+	$(BIN)/ruff format $(PYTHON_TREE)
+	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) fmt --all)
+
+pages: setup ## write the generated pages anew
+	$(BIN)/python -m conformance.requirements.page docs/coverage.md
+
+lock: ## resolve requirements/*.in anew (needs uv)
+	@command -v uv >/dev/null || { echo "uv is needed to resolve for all Python versions: pip install uv"; exit 1; }
+	cd requirements && for name in base dev; do \
+	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	    $$name.in -o $$name.txt || exit 1; \
+	done
+
+clean: ## remove environment, build results, caches and reports
+	rm -rf $(VENV) $(OUT) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) clean)
