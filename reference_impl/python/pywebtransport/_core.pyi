@@ -24,8 +24,10 @@ of them are referenced, not copied; what could still change is copied once. It r
 more than ``stream_write_buffer`` bytes wait; ``WRITABLE`` is announced once thereafter.
 """
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal, TypedDict, final
+
+from typing_extensions import Buffer
 
 Headers = Sequence[tuple[str, str]]
 """Field lines in order: lower-case name, value. Values hold octets as latin-1."""
