@@ -21,11 +21,14 @@ own_close           our own engine closed the connection: nothing after it can b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reports.judgement import codes
+
+_FIRST_32_BITS = re.compile("[0-9a-f]{8}")
 
 CLOSE_SESSION = 0x2843  # WT_CLOSE_SESSION, draft-ietf-webtrans-http3-16 §6
 DRAIN_SESSION = 0x78AE  # WT_DRAIN_SESSION, §4.7
@@ -197,7 +200,8 @@ def _webtransport_data(event: Mapping[str, Any]) -> list[Reaction]:
 
 
 def _field_section(event: Mapping[str, Any]) -> list[Reaction]:
-    for entry in event.get("fields") or ():
+    listed = event.get("fields")
+    for entry in listed if isinstance(listed, (list, tuple)) else ():
         if isinstance(entry, (list, tuple)) and len(entry) == 2 and _text(entry[0]) == ":status":
             text = _text(entry[1])
             status = int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0
@@ -215,7 +219,7 @@ def _text(value: object) -> str:
 def _capsule(event: Mapping[str, Any]) -> list[Reaction]:
     number = _integer(event.get("capsule_type"))
     value = str(event.get("value") or "")
-    code = int(value[:8], 16) if number == CLOSE_SESSION and len(value) >= 8 else None
+    code = int(value[:8], 16) if number == CLOSE_SESSION and _FIRST_32_BITS.match(value) else None
     return [Reaction(kind="capsule", stream=_integer(event.get("stream_id")), capsule_type=number, code=code)]
 
 
