@@ -1,6 +1,6 @@
 """The judgement: records in, verdicts out, by named and versioned sets of allowed reactions."""
 
-from reports.judgement.judge import CaseJudgement, Grade, judge_case, judge_record, more_needed
+from reports.judgement.judge import CaseJudgement, Grade, judge_case, judge_record, more_needed, problem
 from reports.judgement.reactions import Reaction, reactions_of
 from reports.judgement.records import (
     CheckRecord,
@@ -44,6 +44,7 @@ __all__ = [
     "judge_case",
     "judge_record",
     "more_needed",
+    "problem",
     "reaction_set",
     "reactions_of",
     "to_json",

@@ -19,7 +19,6 @@ from reports.judgement.records import (
     ErrorRecord,
     ExpectRecord,
     InformationalRecord,
-    Level,
     Record,
     SanityRecord,
     TwinRecord,
@@ -87,6 +86,12 @@ def more_needed(set_name: str, params: Mapping[str, Any], events: Iterable[Mappi
     return False
 
 
+def problem(record: ExpectRecord) -> str | None:
+    """Say in a sentence why the record is no pass, None where it is one: what a positive twin needs."""
+    grade = judge_record(record)
+    return None if grade.raw is Verdict.PASS else grade.sentence
+
+
 def judge_record(record: ExpectRecord | CheckRecord | InformationalRecord) -> Grade:
     """Judge one record by itself."""
     match record:
@@ -134,7 +139,7 @@ def _judge_expect(record: ExpectRecord) -> Grade:
 def _seen(record: ExpectRecord, raw: Verdict, sentence: str, reaction: Reaction, clause: str) -> Grade:
     return Grade(
         requirements=(record.requirement, *record.also),
-        verdict=_by_level(raw, record.level, record.soft),
+        verdict=_by_level(raw, record),
         raw=raw,
         sentence=_softened(sentence, record.soft),
         reaction=reaction.label,
@@ -157,7 +162,7 @@ def _silence(record: ExpectRecord, bound: Mapping[str, Any]) -> Grade:
         says += f" within {record.window_s:.3g} s"
     return Grade(
         requirements=(record.requirement, *record.also),
-        verdict=_by_level(raw, record.level, record.soft),
+        verdict=_by_level(raw, record),
         raw=raw,
         sentence=_softened(says, record.soft),
         reaction=f"silence {ended}",
@@ -185,7 +190,7 @@ def _judge_check(record: CheckRecord) -> Grade:
     )
     return Grade(
         requirements=requirements,
-        verdict=_by_level(raw, record.level, record.soft),
+        verdict=_by_level(raw, record),
         raw=raw,
         sentence=_softened(sentence, record.soft),
         reaction=f"check {record.name} {record.operator} {'held' if held else 'broken'}",
@@ -212,20 +217,18 @@ def _unjudged(requirements: tuple[str, ...], text: str, set_name: str) -> Grade:
     )
 
 
-def _by_level(raw: Verdict, level: Level, soft: str | None) -> Verdict:
-    if soft is not None:
+def _by_level(raw: Verdict, record: ExpectRecord | CheckRecord) -> Verdict:
+    if record.soft is not None:
         return Verdict.INFORMATIONAL
     if raw in (Verdict.FAIL, Verdict.NON_STRICT):
-        if level == "MAY":
+        if record.level == "MAY" or record.limit == "informational":
             return Verdict.INFORMATIONAL
-        if level == "SHOULD":
+        if record.level == "SHOULD" or record.limit == "non_strict":
             return Verdict.NON_STRICT
     return raw
 
 
-def judge_case(
-    records: Sequence[Record], *, case_id: str = "", requirements: Sequence[str] = ()
-) -> CaseJudgement:
+def judge_case(case_id: str, records: Sequence[Record], *, requirements: Sequence[str] = ()) -> CaseJudgement:
     """Judge a case from all of its records, in the order in which the run made them.
 
     ``requirements`` are those that the case declares; one that no record judges is inconclusive.
@@ -264,7 +267,7 @@ def _obstacle(
     for record in records:
         match record:
             case ErrorRecord():
-                text = f"{record.what}: {record.reason}" if record.reason else record.what
+                text = f"{record.what}: {record.text}" if record.text else record.what
                 return inconclusive, text + beside, f"error {record.what}"
             case SanityRecord(phase="before", ok=False):
                 return (
@@ -275,7 +278,7 @@ def _obstacle(
             case TwinRecord(ok=False):
                 return inconclusive, f"the positive twin failed: {record.reason}", "twin"
             case UnsupportedRecord() if seen_fail is None:
-                return Verdict.UNSUPPORTED, f"{record.what}: {record.proof}", f"unsupported {record.what}"
+                return Verdict.UNSUPPORTED, f"{record.kind}: {record.proof}", f"unsupported {record.kind}"
     broken = next((g for g in twins if g.verdict in (Verdict.FAIL, inconclusive)), None)
     if broken is not None:
         return inconclusive, f"the positive twin failed: {broken.sentence}", f"twin {broken.reaction}"

@@ -84,6 +84,20 @@ class Reaction:
             case _:
                 return self.kind
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form, which ``reactions_of`` reads again: the short way to keep an event."""
+        members = {
+            "kind": self.kind,
+            "stream": self.stream,
+            "application": self.application,
+            "code": self.code,
+            "by": self.by,
+            "status": self.status,
+            "type": self.capsule_type,
+            "reliable_size": self.reliable_size,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
     def describe(self) -> str:
         """Say in words what the target did."""
         match self.kind:

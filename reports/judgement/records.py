@@ -17,7 +17,8 @@ EndedBy: TypeAlias = Literal["event", "deadline", "fence"]
 Operator: TypeAlias = Literal[
     "==", "!=", "<", "<=", ">", ">=", "in", "not in", "contains", "not contains", "starts with", "is"
 ]
-ErrorKind: TypeAlias = Literal["own side closed", "exception", "target gone", "interrupted"]
+ErrorKind: TypeAlias = Literal["own side closed", "exception", "target gone", "interrupted", "setup", "suite"]
+Limit: TypeAlias = Literal["none", "non_strict", "informational"]
 UnsupportedKind: TypeAlias = Literal["not negotiated", "cooperation"]
 
 
@@ -34,11 +35,12 @@ class ExpectRecord:
     ``streams``). ``window_s``: seconds that the window was open on the clock of the link. ``ended_by``:
     a deciding event, the deadline for a reaction that had to come, or the fence that proves an absence.
     ``absence``: the case wants nothing to happen (the weaker evidence). ``confirmed``: a second run of
-    the case alone showed the same. ``twin``: belongs to the positive twin. ``soft``: why this row can at
-    most be informational (an ambiguity, an undeclared draft), None where it is judged in full.
+    the case alone showed the same. ``twin``: belongs to the positive twin. ``limit``: the worst verdict
+    that a violation of the row can lead to. ``soft``: why this row is informational whatever happens (an
+    ambiguity, an undeclared draft), None where it is judged.
     """
 
-    kind: ClassVar[str] = "expect"
+    record: ClassVar[str] = "expect"
 
     requirement: str
     level: Level
@@ -52,6 +54,7 @@ class ExpectRecord:
     also: tuple[str, ...] = ()
     confirmed: bool = False
     twin: bool = False
+    limit: Limit = "none"
     soft: str | None = None
 
 
@@ -63,7 +66,7 @@ class CheckRecord:
     (truth). Bytes are hexadecimal text. ``broken`` is the grade of a check that does not hold.
     """
 
-    kind: ClassVar[str] = "check"
+    record: ClassVar[str] = "check"
 
     requirement: str
     level: Level
@@ -74,6 +77,7 @@ class CheckRecord:
     broken: Literal["fail", "non_strict", "informational"] = "fail"
     also: tuple[str, ...] = ()
     twin: bool = False
+    limit: Limit = "none"
     soft: str | None = None
 
 
@@ -81,7 +85,7 @@ class CheckRecord:
 class TwinRecord:
     """How the positive twin ended: without success the negative run proves nothing."""
 
-    kind: ClassVar[str] = "twin"
+    record: ClassVar[str] = "twin"
 
     ok: bool
     reason: str = ""
@@ -91,7 +95,7 @@ class TwinRecord:
 class SanityRecord:
     """The sanity exchange on a fresh session; ``reproduced``: its failure came again in a run alone."""
 
-    kind: ClassVar[str] = "sanity"
+    record: ClassVar[str] = "sanity"
 
     phase: Literal["before", "after"]
     ok: bool
@@ -103,29 +107,33 @@ class SanityRecord:
 class NoteRecord:
     """A remark for the reader of the report; never judged."""
 
-    kind: ClassVar[str] = "note"
+    record: ClassVar[str] = "note"
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsupportedRecord:
-    """The target provably does not offer what the case needs; ``what`` is the class of the unsupport."""
+    """The target provably does not offer what the case needs."""
 
-    kind: ClassVar[str] = "unsupported"
+    record: ClassVar[str] = "unsupported"
 
-    what: UnsupportedKind
+    kind: UnsupportedKind
     proof: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorRecord:
-    """The run could not be judged: our own side closed, an exception, or the target was gone."""
+    """The run could not be judged.
 
-    kind: ClassVar[str] = "error"
+    Our own side closed, an exception, the target was gone, the user interrupted, the case could not be
+    set up, or the case broke a rule of the suite.
+    """
+
+    record: ClassVar[str] = "error"
 
     what: ErrorKind
-    reason: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +143,7 @@ class InformationalRecord:
     ``observed`` enters the signature: no times, ports or stream IDs.
     """
 
-    kind: ClassVar[str] = "informational"
+    record: ClassVar[str] = "informational"
 
     requirement: str
     text: str
@@ -154,7 +162,7 @@ Record: TypeAlias = (
     | InformationalRecord
 )
 
-RECORD_TYPES: Mapping[str, type[Record]] = {record.kind: record for record in get_args(Record)}
+RECORD_TYPES: Mapping[str, type[Record]] = {kind.record: kind for kind in get_args(Record)}
 
 
 def _plain(value: Any) -> Json:
@@ -173,7 +181,7 @@ def _plain(value: Any) -> Json:
 
 def to_json(record: Record) -> dict[str, Json]:
     """Return the JSON form of a record: its fields and ``record``, the kind."""
-    result: dict[str, Json] = {"record": record.kind}
+    result: dict[str, Json] = {"record": record.record}
     for entry in fields(record):
         result[entry.name] = _plain(getattr(record, entry.name))
     return result

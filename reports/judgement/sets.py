@@ -16,6 +16,7 @@ from reports.judgement.reactions import KINDS, Reaction
 from reports.verdict import Verdict
 
 STATUS_CLASSES = frozenset({"1xx", "2xx", "not-2xx", "final"})
+PARAMETERS = frozenset({"code", "status", "stream", "session", "streams"})
 CODE_CLASSES = frozenset({"error", "no_error", "accusation"})
 
 
@@ -138,13 +139,13 @@ class ReactionSet:
         return [{**params, "stream": stream} for stream in params[self.each]]
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Raise SetError where the parameters are not those of the set."""
+        """Raise SetError where a parameter is missing or none at all; one of other sets does no harm."""
         missing = [name for name in self.params if params.get(name) is None]
-        unknown = [name for name in params if name not in self.params + self.optional]
+        unknown = [name for name in params if name not in PARAMETERS]
         if missing:
             raise SetError(f"set {self.name}: {', '.join(missing)} is not given")
         if unknown:
-            raise SetError(f"set {self.name} has no parameter {', '.join(unknown)}")
+            raise SetError(f"no set has a parameter {', '.join(unknown)}")
         for name, value in params.items():
             if not _whole_numbers(value):
                 raise SetError(f"set {self.name}: {name} is not a number or a list of numbers: {value!r}")
@@ -153,9 +154,10 @@ class ReactionSet:
         ):
             raise SetError(f"set {self.name}: {self.each} is not a list with at least one stream")
 
-    def pick(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the parameters that the set knows: what a twin takes over from its case."""
-        return {name: value for name, value in params.items() if name in self.params + self.optional}
+    @property
+    def by_absence(self) -> bool:
+        """Tell whether nothing has to come: the wait ends at a fence, not at a deadline."""
+        return self.fence is not Verdict.FAIL
 
     @property
     def digest(self) -> str:

@@ -23,14 +23,15 @@ from reports.judgement import (
     from_json,
     judge_case,
     judge_record,
+    problem,
     reactions_of,
     to_json,
 )
 from reports.judgement.codes import describe, webtransport_code
 from reports.verdict import Verdict, exit_code, summarise, worst
 
-RIGHT = {"kind": "connection_closed", "application": True, "code": 0x108, "by": "peer"}
-GENERAL = {**RIGHT, "code": 0x101}
+RIGHT: dict[str, Any] = {"kind": "connection_closed", "application": True, "code": 0x108, "by": "peer"}
+GENERAL: dict[str, Any] = {**RIGHT, "code": 0x101}
 GOOD = ExpectRecord(
     requirement="WT-4-06",
     level="MUST",
@@ -64,17 +65,28 @@ def test_level_maps_the_grade(level: Any, events: Any, verdict: str) -> None:
 
 
 def test_a_soft_row_is_at_most_informational() -> None:
-    judged = judge_case([replace(SILENT, soft="AMB-13")])
+    judged = judge_case("c", [replace(SILENT, soft="AMB-13")])
     assert judged.verdict is Verdict.INFORMATIONAL
     assert "AMB-13" in judged.reason
-    assert judge_case([replace(GOOD, soft="AMB-13")]).verdict is Verdict.INFORMATIONAL
+    assert judge_case("c", [replace(GOOD, soft="AMB-13")]).verdict is Verdict.INFORMATIONAL
+
+
+def test_a_limit_caps_a_violation_and_leaves_a_pass() -> None:
+    assert judge_record(replace(SILENT, limit="informational")).verdict is Verdict.INFORMATIONAL
+    assert judge_record(replace(SILENT, limit="non_strict")).verdict is Verdict.NON_STRICT
+    assert judge_record(replace(GOOD, limit="informational")).verdict is Verdict.PASS
+
+
+def test_problem_of_a_twin() -> None:
+    assert problem(GOOD) is None
+    assert "did not close" in (problem(SILENT) or "")
 
 
 def test_a_missing_reaction_needs_a_second_run() -> None:
-    assert judge_case([SILENT]).needs_confirmation
-    assert not judge_case([replace(SILENT, confirmed=True)]).needs_confirmation
-    assert not judge_case([WRONG]).needs_confirmation
-    assert judge_case([SILENT]).signature == judge_case([replace(SILENT, confirmed=True)]).signature
+    assert judge_case("c", [SILENT]).needs_confirmation
+    assert not judge_case("c", [replace(SILENT, confirmed=True)]).needs_confirmation
+    assert not judge_case("c", [WRONG]).needs_confirmation
+    assert judge_case("c", [SILENT]).signature == judge_case("c", [replace(SILENT, confirmed=True)]).signature
 
 
 @pytest.mark.parametrize(
@@ -90,10 +102,10 @@ def test_a_missing_reaction_needs_a_second_run() -> None:
         ([WRONG, SanityRecord(phase="after", ok=False, reason="gone")], "fail", "no error"),
         ([SILENT, SanityRecord(phase="after", ok=False, reason="gone")], "inconclusive", "gone"),
         ([ErrorRecord(what="own side closed"), GOOD], "inconclusive", "own side"),
-        ([WRONG, ErrorRecord(what="exception", reason="boom")], "inconclusive", "seen before"),
-        ([UnsupportedRecord(what="not negotiated", proof="SETTINGS")], "unsupported", "SETTINGS"),
-        ([GOOD, UnsupportedRecord(what="cooperation", proof="no observe")], "unsupported", "no observe"),
-        ([WRONG, UnsupportedRecord(what="cooperation", proof="no observe")], "fail", "no error"),
+        ([WRONG, ErrorRecord(what="exception", text="boom")], "inconclusive", "seen before"),
+        ([UnsupportedRecord(kind="not negotiated", proof="SETTINGS")], "unsupported", "SETTINGS"),
+        ([GOOD, UnsupportedRecord(kind="cooperation", proof="no observe")], "unsupported", "no observe"),
+        ([WRONG, UnsupportedRecord(kind="cooperation", proof="no observe")], "fail", "no error"),
         ([replace(GOOD, set_name="no-such")], "inconclusive", "no-such"),
         ([replace(GOOD, set_version=99)], "inconclusive", "version 99"),
         ([replace(GOOD, params={})], "inconclusive", "code is not given"),
@@ -102,29 +114,29 @@ def test_a_missing_reaction_needs_a_second_run() -> None:
     ],
 )
 def test_what_keeps_a_case_from_being_judged(records: list[Record], verdict: str, word: str) -> None:
-    judged = judge_case(records, case_id="c")
+    judged = judge_case("c", records)
     assert judged.verdict.value == verdict
     assert word in judged.reason
 
 
 def test_a_record_of_the_twin_run_is_no_verdict_of_the_case() -> None:
     twin = replace(GOOD, set_name="tolerated", params={}, events=(), ended_by="fence", twin=True)
-    assert judge_case([twin, GOOD]).verdict is Verdict.PASS
-    assert judge_case([twin]).verdict is Verdict.INCONCLUSIVE
-    failed = judge_case([replace(twin, events=(RIGHT,)), GOOD])
+    assert judge_case("c", [twin, GOOD]).verdict is Verdict.PASS
+    assert judge_case("c", [twin]).verdict is Verdict.INCONCLUSIVE
+    failed = judge_case("c", [replace(twin, events=(RIGHT,)), GOOD])
     assert failed.verdict is Verdict.INCONCLUSIVE
     assert "positive twin failed: the target closed the connection" in failed.reason
 
 
 def test_verdicts_for_each_requirement_worst_first() -> None:
     info = InformationalRecord(requirement="C", text="opens 3 streams", observed=3)
-    records = [
+    records: list[Record] = [
         replace(GOOD, also=("A",)),
         info,
         replace(WRONG, requirement="B"),
         replace(WRONG, requirement="A"),
     ]
-    judged = judge_case(records, requirements=("A", "B", "C", "D"))
+    judged = judge_case("c", records, requirements=("A", "B", "C", "D"))
     assert list(judged.requirements.items()) == [
         ("A", Verdict.FAIL),
         ("B", Verdict.FAIL),
@@ -138,7 +150,7 @@ def test_verdicts_for_each_requirement_worst_first() -> None:
 
 def test_signature_is_stable_over_times_and_streams_and_tells_reactions_apart() -> None:
     def signature(record: ExpectRecord, case_id: str = "c") -> str:
-        return judge_case([record], case_id=case_id).signature
+        return judge_case(case_id, [record]).signature
 
     reset = replace(
         GOOD,
@@ -158,7 +170,7 @@ def test_signature_is_stable_over_times_and_streams_and_tells_reactions_apart() 
 
 
 def test_a_note_changes_nothing() -> None:
-    assert judge_case([GOOD, NoteRecord(text="x")]) == judge_case([GOOD])
+    assert judge_case("c", [GOOD, NoteRecord(text="x")]) == judge_case("c", [GOOD])
 
 
 CHECKS = [
@@ -259,7 +271,7 @@ RECORDS: list[Record] = [
     TwinRecord(ok=True),
     SanityRecord(phase="after", ok=False, reason="r", reproduced=True),
     NoteRecord(text="é\x00"),
-    UnsupportedRecord(what="cooperation", proof="p"),
+    UnsupportedRecord(kind="cooperation", proof="p"),
     ErrorRecord(what="target gone"),
     InformationalRecord(requirement="R", text="t", observed={"a": [1]}),
 ]
@@ -271,15 +283,20 @@ def test_json_form_of_a_record(record: Record) -> None:
 
 
 def test_bytes_in_a_record_become_hexadecimal() -> None:
-    check = CheckRecord(
-        requirement="R",
-        level="MUST",
-        name="x",
-        operator="==",
-        expected=b"\x00\xff",
-        observed=None,  # type: ignore[arg-type]
-    )
+    raw: Any = b"\x00\xff"
+    check = CheckRecord(requirement="R", level="MUST", name="x", operator="==", expected=raw, observed=None)
     assert to_json(check)["expected"] == "00ff"
+
+
+def test_json_form_of_reactions_is_read_again() -> None:
+    events: list[dict[str, Any]] = [
+        RIGHT,
+        {"kind": "capsule", "stream": 4, "type": 0x2843, "code": 7},
+        {"kind": "stream_reset", "stream": 8, "code": 1, "reliable_size": 3},
+        {"kind": "connection_lost", "by": "idle"},
+        {"kind": "status", "stream": 4, "status": 200},
+    ]
+    assert [reaction.as_json() for reaction in reactions_of(events)] == events
 
 
 @pytest.mark.parametrize("value", [{}, {"record": "odd"}, {"record": "note"}, {"record": "note", "x": 1}])
@@ -308,8 +325,8 @@ def test_whatever_stands_in_the_events_the_judge_answers(events: list[dict[str, 
         replace(GOOD, events=tuple(events)),
         replace(GOOD, set_name="any", params={}, events=tuple(events)),
     ]
-    first = judge_case(records, case_id="c")
-    assert first == judge_case([from_json(to_json(record)) for record in records], case_id="c")
+    first = judge_case("c", records)
+    assert first == judge_case("c", [from_json(to_json(record)) for record in records])
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_the_wait_ends_where_an_event_settles() -> None:
 
 def test_parameters_are_checked() -> None:
     connection_error = reaction_set("connection-error")
-    for params in ({}, {"code": None}, {"code": 1, "stream": 4}, {"code": "0x108"}, {"code": True}):
+    for params in ({}, {"code": None}, {"code": 1, "strean": 4}, {"code": "0x108"}, {"code": True}):
         with pytest.raises(SetError):
             connection_error.check(params)
     connection_error.check({"code": [0x106, 0x10E]})
@@ -163,7 +163,15 @@ def test_parameters_are_checked() -> None:
         reaction_set("session-gone-streams").check({"streams": []})
     with pytest.raises(SetError):
         reaction_set("no-such-set")
-    assert reaction_set("tolerated").pick({"code": 1, "stream": 4}) == {"stream": 4}
+    # One dictionary serves a case and its twin: names of other sets and unbound ones do no harm.
+    reaction_set("tolerated").check({"code": 1, "stream": None})
+    with pytest.raises(SetError):
+        reaction_set("tolerated").check({"no_such": 1})
+
+
+def test_sets_that_a_fence_ends() -> None:
+    wanted = {"tolerated", "ignored", "datagram-dropped", "flood", "any", "buffered-stream-rejected"}
+    assert {entry.name for entry in all_sets().values() if entry.by_absence} == wanted
 
 
 def test_the_worst_of_several_streams_counts() -> None:
