@@ -1,0 +1,90 @@
+"""Options of one QUIC connection, and the small types that every module of the layer shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from aioquic.quic.packet import QuicProtocolVersion
+from aioquic.tls import Epoch, SessionTicket
+from cryptography import x509
+
+__all__ = [
+    "Address",
+    "Capture",
+    "Epoch",
+    "FrameFilter",
+    "PacketFilter",
+    "QuicOptions",
+    "SessionTicket",
+    "StreamNotWritable",
+]
+
+# (host, port), or four items for IPv6: an opaque tuple for everything but the socket.
+Address: TypeAlias = tuple[Any, ...]
+
+# Called with the plain payload (the frames) of each outgoing 1-RTT packet, before protection. The
+# result is sent instead; None loses the packet, which the recovery then notices as for a real loss.
+FrameFilter: TypeAlias = Callable[[bytes], bytes | None]
+
+# Called with each outgoing UDP payload, after protection; what it returns is sent, in that order.
+PacketFilter: TypeAlias = Callable[[bytes, Address], list[bytes]]
+
+# Called with each UDP payload: time, sent (True) or received (False), the payload, the remote address.
+Capture: TypeAlias = Callable[[float, bool, bytes, Address], None]
+
+# draft-ietf-quic-reliable-stream-reset-10 §3, and the code point of its versions up to -07.
+RESET_STREAM_AT_PARAMETERS = (0x1D, 0x17F7586D2CB571)
+
+
+class StreamNotWritable(ValueError):
+    """A request to send on a stream that this side already finished, reset or may not send on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuicOptions:
+    """Everything that is decided before a connection starts.
+
+    Times are in seconds, sizes in bytes. ``certificate``, ``private_key`` and ``certificate_chain``
+    are objects of the ``cryptography`` package: the server's own, or a client's certificate, which is
+    sent when the server asks for one. ``insecure`` accepts any server certificate. Without ``insecure``,
+    ``ca_file`` (a path) or ``ca_data`` (PEM) name the trusted roots, else the ones of certifi.
+    """
+
+    is_client: bool
+    alpn: tuple[str, ...] = ("h3",)
+    server_name: str | None = None
+    versions: tuple[int, ...] = (int(QuicProtocolVersion.VERSION_1),)
+
+    ca_file: str | None = None
+    ca_data: bytes | None = None
+    insecure: bool = False
+    certificate: x509.Certificate | None = None
+    private_key: Any = None
+    certificate_chain: tuple[x509.Certificate, ...] = ()
+    request_client_certificate: bool = False
+
+    idle_timeout: float = 30.0
+    max_datagram_size: int = 1200
+    max_data: int = 16 * 1024 * 1024
+    max_stream_data: int = 1024 * 1024
+    max_streams_bidi: int = 128
+    max_streams_uni: int = 128
+    # False: never send MAX_DATA, MAX_STREAM_DATA or MAX_STREAMS, the initial limits stay.
+    raise_limits: bool = True
+    max_datagram_frame_size: int | None = 65536
+    reset_stream_at: tuple[int, ...] = RESET_STREAM_AT_PARAMETERS
+    # Added to the transport parameters; one that stands there already is replaced.
+    extra_transport_parameters: Mapping[int, bytes] = field(default_factory=dict)
+    omitted_transport_parameters: frozenset[int] = frozenset()
+
+    session_ticket: SessionTicket | None = None
+    token: bytes = b""
+    # Servers only: issue session tickets and accept resumption and 0-RTT with them.
+    session_tickets: bool = False
+
+    keylog: Callable[[str], None] | None = None
+    capture: Capture | None = None
+    # False: no QuicPacket and QuicFrame events (a connection costs about half as much then).
+    frame_events: bool = True
