@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from aioquic import tls
-from aioquic.quic import events as quic_events
 from aioquic.quic.connection import QuicConnectionState
+from aioquic.quic.events import ConnectionIdIssued, ConnectionIdRetired
 from aioquic.quic.packet import QuicErrorCode
 from cryptography.hazmat.primitives import hashes
 
@@ -31,7 +31,8 @@ from conformance.peer.quic.options import (
     SessionTicket,
     StreamNotWritable,
 )
-from conformance.peer.quic.streams import ReliableSender, ResetReceived
+from conformance.peer.quic.streams import ReliableSender
+from conformance.peer.quic.translation import wire_event
 
 # A reason phrase has to fit into the packet of its CONNECTION_CLOSE; before the handshake is
 # complete up to three packets with it share a datagram.
@@ -63,7 +64,6 @@ class QuicPeer:
         self.options = options
         self.handler = handler
         self.closed: wire.ConnectionClosed | None = None
-        self.early_data_accepted = False
         self.session_tickets: list[SessionTicket] = []
         self.packet_filter: PacketFilter | None = None
         # Set by a host that serves many connections: called when this one has something to do.
@@ -104,6 +104,11 @@ class QuicPeer:
     def alpn(self) -> str | None:
         """The negotiated application protocol."""
         return self._engine.tls.alpn_negotiated if self._has_tls else None
+
+    @property
+    def early_data_accepted(self) -> bool:
+        """Tell whether the server accepted 0-RTT."""
+        return self._has_tls and self._engine.tls.early_data_accepted
 
     @property
     def rtt(self) -> float:
@@ -177,18 +182,13 @@ class QuicPeer:
     def pending(self, now: float) -> list[tuple[bytes, Address]]:
         """Return the UDP payloads to send now, with their destinations."""
         engine = self._engine
-        if not self._dirty or not engine._network_paths:
-            return []
-        self._dirty = False
         engine.now = now
-        closing = engine._close_pending
-        if engine._state in (QuicConnectionState.CLOSING, QuicConnectionState.DRAINING):
-            datagrams = list(self._close_flight)
-        else:
-            datagrams = engine.datagrams_to_send(now)
-            if closing:
-                self._close_flight = list(datagrams)
-        self._dispatch()
+        datagrams: list[tuple[bytes, Address]] = []
+        # The handler may queue more when it is told of what was sent.
+        while self._dirty and engine._network_paths:
+            self._dirty = False
+            datagrams += self._build(now)
+            self._dispatch()
         if self.packet_filter is not None:
             datagrams = [
                 (changed, address)
@@ -198,6 +198,16 @@ class QuicPeer:
         if self.options.capture is not None:
             for data, address in datagrams:
                 self.options.capture(now, True, data, address)
+        return datagrams
+
+    def _build(self, now: float) -> list[tuple[bytes, Address]]:
+        engine = self._engine
+        if engine._state in (QuicConnectionState.CLOSING, QuicConnectionState.DRAINING):
+            return self._close_flight
+        closing = engine._close_pending
+        datagrams = engine.datagrams_to_send(now)
+        if closing:
+            self._close_flight = datagrams
         return datagrams
 
     def timer(self) -> float | None:
@@ -443,45 +453,10 @@ class QuicPeer:
         self._dispatching = True
         try:
             while (event := self._engine.next_event()) is not None:
-                translated = self._translate(event)
-                if translated is not None:
+                if isinstance(event, ConnectionIdIssued | ConnectionIdRetired):
+                    issued = isinstance(event, ConnectionIdIssued)
+                    self.connection_id_changes.append((event.connection_id, issued))
+                elif (translated := wire_event(self._engine, event)) is not None:
                     self.handler(translated)
         finally:
             self._dispatching = False
-
-    def _translate(self, event: quic_events.QuicEvent | wire.WireEvent) -> wire.WireEvent | None:
-        now = self._engine.now
-        match event:
-            case wire.WireEvent():
-                return event
-            case quic_events.StreamDataReceived(data=data, end_stream=end, stream_id=stream_id):
-                return wire.StreamData(time=now, sent=False, stream_id=stream_id, data=data, end_stream=end)
-            case quic_events.DatagramFrameReceived(data=data):
-                return wire.DatagramFrame(time=now, sent=False, data=data)
-            case ResetReceived():
-                return wire.StreamReset(
-                    time=now,
-                    sent=False,
-                    stream_id=event.stream_id,
-                    error_code=event.error_code,
-                    final_size=event.final_size,
-                    reliable_size=event.reliable_size,
-                )
-            case quic_events.StopSendingReceived(error_code=code, stream_id=stream_id):
-                return wire.StopSending(time=now, sent=False, stream_id=stream_id, error_code=code)
-            case quic_events.HandshakeCompleted():
-                self.early_data_accepted = event.early_data_accepted
-                schedule = self._engine.tls.key_schedule
-                return wire.HandshakeCompleted(
-                    time=now,
-                    sent=False,
-                    alpn=event.alpn_protocol,
-                    version=self._engine._version or 0,
-                    cipher=schedule.cipher_suite.name if schedule is not None else "",
-                    early_data_accepted=event.early_data_accepted,
-                )
-            case quic_events.ConnectionIdIssued(connection_id=connection_id):
-                self.connection_id_changes.append((connection_id, True))
-            case quic_events.ConnectionIdRetired(connection_id=connection_id):
-                self.connection_id_changes.append((connection_id, False))
-        return None

@@ -33,7 +33,13 @@ from conformance.peer.quic.exporter import Exporter
 from conformance.peer.quic.injection import InjectionQueue
 from conformance.peer.quic.options import FrameFilter, QuicOptions
 from conformance.peer.quic.protection import TappedPair
-from conformance.peer.quic.streams import RESET_STREAM_AT, ReliableReceiver, ReliableSender, StreamTable
+from conformance.peer.quic.streams import (
+    RESET_STREAM_AT,
+    ReliableReceiver,
+    ReliableSender,
+    StreamTable,
+    UnopenedStreams,
+)
 
 compat.check()
 
@@ -89,8 +95,7 @@ class Engine(QuicConnection):
         self.injections = {epoch: InjectionQueue() for epoch in Epoch}
         self._late_events: deque[events.QuicEvent] = deque()
         self._opened_packet = (0, 0)
-        # Own streams that a higher-numbered one opened (RFC 9000 §2.1) and nothing was sent on yet.
-        self._skipped: set[int] = set()
+        self._skipped = UnopenedStreams()
         self._streams = StreamTable(self._late_events)
         for limit, value in (
             (self._local_max_streams_bidi, options.max_streams_bidi),
@@ -247,7 +252,7 @@ class Engine(QuicConnection):
         stream = super()._get_or_create_stream_for_send(stream_id)
         self._skipped.discard(stream_id)
         first_unopened = next_uni if stream_id & 2 else next_bidi
-        self._skipped.update(range(first_unopened, stream_id, 4))
+        self._skipped.add(first_unopened, stream_id)
         self._local_next_stream_id_bidi = max(next_bidi, self._local_next_stream_id_bidi)
         self._local_next_stream_id_uni = max(next_uni, self._local_next_stream_id_uni)
         for blocked in (self._streams_blocked_bidi, self._streams_blocked_uni):

@@ -56,6 +56,7 @@ class MemoryNetwork:
             self._flush()
             if done():
                 return True
+            self._flush()  # done() may have queued something
             moment = self._next_moment()
             if moment is None or moment > deadline:
                 self._now = max(self._now, deadline)

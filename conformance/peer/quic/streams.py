@@ -210,3 +210,29 @@ class StreamTable(dict[int, QuicStream]):
             stream_id, readable=not stream.receiver.is_finished, late=self._late
         )
         super().__setitem__(stream_id, stream)
+
+
+class UnopenedStreams:
+    """Own streams below the highest one used (RFC 9000 §2.1: open) on which nothing was sent yet.
+
+    Kept as ranges: a case may use stream 2^62-4 first.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: list[range] = []
+
+    def __contains__(self, stream_id: int) -> bool:
+        return any(stream_id in item for item in self._ranges)
+
+    def add(self, start: int, stop: int) -> None:
+        """Add the stream ids from ``start`` to below ``stop``, of one type (in steps of four)."""
+        if start < stop:
+            self._ranges.append(range(start, stop, 4))
+
+    def discard(self, stream_id: int) -> None:
+        """Remove a stream id, where it is in."""
+        for index, item in enumerate(self._ranges):
+            if stream_id in item:
+                parts = (range(item.start, stream_id, 4), range(stream_id + 4, item.stop, 4))
+                self._ranges[index : index + 1] = [part for part in parts if part]
+                return

@@ -99,16 +99,17 @@ class UdpLink:
             self._send()
             if done():
                 return True
-            now = self.now()
-            if now >= deadline:
-                return False
+            self._send()  # done() may have queued something
             timer = self.host.timer()
-            self._wait((deadline if timer is None else min(deadline, timer)) - now)
+            self._wait((deadline if timer is None else min(deadline, timer)) - self.now())
             self._receive()
             now = self.now()
             timer = self.host.timer()
             if timer is not None and timer <= now:
                 self.host.handle_timer(now)
+            if now >= deadline:
+                self._send()
+                return done()
 
     def serve(self, stop: Event) -> None:
         """Pump until ``stop`` is set (by another thread or a signal handler)."""
@@ -121,8 +122,9 @@ class UdpLink:
         self._socket.close()
 
     def _wait(self, timeout: float) -> None:
-        writers = [self._socket] if self._unsent else []
-        select.select([self._socket], writers, [], max(0.0, timeout))
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        poll.poll(max(0.0, timeout) * 1000)
 
     def _receive(self) -> None:
         for _ in range(BATCH):
