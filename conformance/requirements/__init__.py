@@ -55,7 +55,7 @@ class CaseLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All rows, ordered by document and position, and the ambiguities that they name."""
+    """All rows by document and position, WebTransport first, and the ambiguities that they name."""
 
     requirements: tuple[Requirement, ...]
     ambiguities: Mapping[str, Ambiguity]
@@ -84,7 +84,9 @@ def read_catalogue(directory: Path) -> Catalogue:
     known = frozenset(ambiguities)
     seen: dict[str, str] = {}
     requirements: list[Requirement] = []
-    for path in sorted(directory.glob("*.toml")):
+    for path in sorted(
+        directory.glob("*.toml"), key=lambda path: (not path.name.startswith("webtrans"), path.name)
+    ):
         if path.name == AMBIGUITIES:
             continue
         content = _parse(path)

@@ -142,20 +142,6 @@ class Requirement:
         """Tell whether an implementation in the role "server" or "client" is bound."""
         return self.role in (role, Role.BOTH)
 
-    def holds_in(self, exact_draft: str) -> bool:
-        """Tell whether the row holds in one exact draft, such as "15"."""
-        return exact_draft not in self.not_in and any(exact_draft in DRAFTS[draft] for draft in self.drafts)
-
-    def limit_in(self, draft: str, declared: str | None = None) -> Limit:
-        """Return the worst verdict of a violation under a draft as the peer names it.
-
-        ``declared`` is the exact draft that the target says it implements. A violation is informational
-        where the row does not hold, or where it is not known which draft of a pair the target implements
-        and the row does not hold in both.
-        """
-        possible = DRAFTS[draft] & {declared} or DRAFTS[draft]
-        return self.limit if all(self.holds_in(exact) for exact in possible) else Limit.INFORMATIONAL
-
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 

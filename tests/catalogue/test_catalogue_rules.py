@@ -65,32 +65,8 @@ def test_a_good_row_is_read(write: Write) -> None:
     assert row.source == "A §1"
     assert row.drafts == ("16", "07")
     assert row.status is Status.PLANNED
-    assert (row.holds_in("16"), row.holds_in("15"), row.holds_in("07"), row.holds_in("02")) == (
-        True,
-        False,
-        True,
-        False,
-    )
     assert row.binds("server")
     assert row.binds("client")
-
-
-@pytest.mark.parametrize(
-    ("draft", "declared", "limit"),
-    [
-        ("16", None, "informational"),
-        ("16", "16", "non_strict"),
-        ("16", "15", "informational"),
-        ("16", "07", "informational"),
-        ("07", None, "non_strict"),
-        ("02", None, "informational"),
-    ],
-)
-def test_a_violation_goes_as_far_as_the_row_is_known_to_hold(
-    write: Write, draft: str, declared: str | None, limit: str
-) -> None:
-    (row,) = read_catalogue(write(not_in=["15"], limit="non_strict")).requirements
-    assert row.limit_in(draft, declared) == limit
 
 
 @pytest.mark.parametrize(
