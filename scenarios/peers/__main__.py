@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 
 import click
 
 from scenarios.peers.registry import PEERS, BuildFailed, MissingToolchain
-from scenarios.peers.serving import PeerServer, StartFailed
 
 NAMES = click.Choice(list(PEERS))
 
@@ -58,13 +57,11 @@ def serve(name: str, port: int, cert: Path | None, key: Path | None) -> None:
         raise click.UsageError("--cert and --key belong together")
     try:
         peer.build()
-        with PeerServer(peer.command(port, cert=cert, key=key), log=sys.stderr) as server:
-            click.echo(f"listening on {server.url}")
-            sys.exit(server.wait())
-    except (MissingToolchain, BuildFailed, StartFailed) as reason:
+    except (MissingToolchain, BuildFailed) as reason:
         raise click.ClickException(str(reason)) from None
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command = peer.command(port, cert=cert, key=key)
+    # The server takes the place of this process: whoever started it can stop it with any signal.
+    os.execv(command[0], command)
 
 
 if __name__ == "__main__":

@@ -62,12 +62,6 @@ class PeerServer:
             raise StartFailed("the server was not started")
         return self._process.pid
 
-    def wait(self) -> int:
-        """Wait until the server ends by itself and return its exit status."""
-        if self._process is None:
-            raise StartFailed("the server was not started")
-        return self._process.wait()
-
     def stop(self) -> None:
         """End the server: asked first, killed after a while."""
         process, self._process = self._process, None
