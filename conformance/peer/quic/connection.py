@@ -8,10 +8,8 @@ built. Nothing that the other side sends makes ``receive`` raise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
-from aioquic import tls
 from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.events import ConnectionIdIssued, ConnectionIdRetired
 from aioquic.quic.packet import QuicErrorCode
@@ -24,6 +22,7 @@ from conformance.peer.quic.engine import Engine
 from conformance.peer.quic.injection import PACKET_OVERHEAD, Injection
 from conformance.peer.quic.options import (
     Address,
+    ConnectionContext,
     Epoch,
     FrameFilter,
     PacketFilter,
@@ -41,16 +40,6 @@ MAX_EARLY_REASON = 100
 MAX_SESSION_TICKETS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
-    """What a server host knows of a connection before it exists."""
-
-    original_destination_connection_id: bytes
-    retry_source_connection_id: bytes | None = None
-    session_ticket_fetcher: tls.SessionTicketFetcher | None = None
-    session_ticket_handler: tls.SessionTicketHandler | None = None
-
-
 class QuicPeer:
     """One QUIC connection. Methods that send only queue: the link's pump sends.
 
@@ -59,7 +48,7 @@ class QuicPeer:
     """
 
     def __init__(
-        self, options: QuicOptions, handler: wire.EventHandler, *, acceptance: Acceptance | None = None
+        self, options: QuicOptions, handler: wire.EventHandler, *, context: ConnectionContext | None = None
     ) -> None:
         self.options = options
         self.handler = handler
@@ -75,18 +64,9 @@ class QuicPeer:
         self._started = not options.is_client
         self._close_flight: list[tuple[bytes, Address]] = []
         self._received_while_closing = 0
-        configuration = configuration_of(options)
-        if acceptance is None:
-            self._engine = Engine(options, configuration, session_ticket_handler=self._keep_ticket)
-        else:
-            self._engine = Engine(
-                options,
-                configuration,
-                original_destination_connection_id=acceptance.original_destination_connection_id,
-                retry_source_connection_id=acceptance.retry_source_connection_id,
-                session_ticket_fetcher=acceptance.session_ticket_fetcher,
-                session_ticket_handler=acceptance.session_ticket_handler,
-            )
+        if context is None:
+            context = ConnectionContext(session_ticket_handler=self._keep_ticket)
+        self._engine = Engine(options, configuration_of(options), context)
 
     # --- state ---
 
@@ -349,21 +329,10 @@ class QuicPeer:
         injection = Injection(content, epoch, first=not engine.has_unsent_stream_data())
         if self.closed is None:
             for frame in frames.parse_frames(payload):
-                self._note_injected(frame)
+                engine.note_injected(frame)
             engine.injections[epoch].add(injection)
             self._touch()
         return injection
-
-    def _note_injected(self, frame: frames.Frame) -> None:
-        """Count what a raw frame changes in the state that aioquic keeps for both sides."""
-        engine, stream_id = self._engine, frame.details.get("stream_id")
-        if not isinstance(stream_id, int) or stream_id % 2 == engine._is_client:
-            return
-        if stream_id not in engine._streams and not engine._stream_is_discarded(stream_id):
-            engine._get_or_create_stream_for_send(stream_id)
-        data = frame.details.get("stream_data")
-        if isinstance(data, bytes):
-            engine._remote_max_data_used += len(data)
 
     def acked(self) -> bool:
         """Tell whether everything sent so far was acknowledged: streams, resets, injections.

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from aioquic.quic.packet import QuicProtocolVersion
-from aioquic.tls import Epoch, SessionTicket
+from aioquic.tls import Epoch, SessionTicket, SessionTicketFetcher, SessionTicketHandler
 from cryptography import x509
 
 __all__ = [
     "Address",
     "Capture",
+    "ConnectionContext",
     "Epoch",
     "FrameFilter",
     "PacketFilter",
@@ -88,3 +89,16 @@ class QuicOptions:
     capture: Capture | None = None
     # False: no QuicPacket and QuicFrame events (a connection costs about half as much then).
     frame_events: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionContext:
+    """What the owner of a connection knows of it beside the options.
+
+    The connection ids are those of a server's connection, known before it exists (RFC 9000 §7.3).
+    """
+
+    original_destination_connection_id: bytes | None = None
+    retry_source_connection_id: bytes | None = None
+    session_ticket_fetcher: SessionTicketFetcher | None = None
+    session_ticket_handler: SessionTicketHandler | None = None

@@ -12,10 +12,13 @@ class Tap(Protocol):
     """What the tap reports to."""
 
     def plain_outgoing(self, epoch: Epoch, header: bytes, payload: bytes) -> bytes | None:
-        """Return the payload to send; None loses the packet."""
+        """Return the payload to send; None withholds the packet."""
 
     def packet_sent(self, epoch: Epoch, packet_number: int, payload: bytes, size: int) -> None:
         """Take note of a protected packet of ``size`` bytes."""
+
+    def packet_withheld(self, packet: bytes) -> None:
+        """Take note of a packet that counts as sent and must not leave."""
 
     def packet_opened(self, epoch: Epoch, packet_number: int, size: int) -> None:
         """Take note of a received packet whose protection was removed."""
@@ -42,10 +45,12 @@ class TappedPair(CryptoPair):
         return header, payload, packet_number
 
     def encrypt_packet(self, plain_header: bytes, plain_payload: bytes, packet_number: int) -> bytes:
-        """Protect what the tap makes of the payload; an empty result is a packet that is lost."""
+        """Protect what the tap makes of the payload."""
         payload = self._tap.plain_outgoing(self._epoch, plain_header, plain_payload)
         if payload is None:
-            return b""
-        packet = super().encrypt_packet(plain_header, payload, packet_number)
-        self._tap.packet_sent(self._epoch, packet_number, payload, len(packet))
+            packet = super().encrypt_packet(plain_header, plain_payload, packet_number)
+            self._tap.packet_withheld(packet)
+        else:
+            packet = super().encrypt_packet(plain_header, payload, packet_number)
+            self._tap.packet_sent(self._epoch, packet_number, payload, len(packet))
         return packet

@@ -23,8 +23,8 @@ from aioquic.tls import SessionTicket
 
 from conformance.peer.events import EventHandler, WireEvent
 from conformance.peer.quic.compat import Buffer
-from conformance.peer.quic.connection import Acceptance, QuicPeer
-from conformance.peer.quic.options import Address, QuicOptions
+from conformance.peer.quic.connection import QuicPeer
+from conformance.peer.quic.options import Address, ConnectionContext, QuicOptions
 
 CONNECTION_ID_LENGTH = 8
 MAX_TICKETS = 256
@@ -156,13 +156,13 @@ class ServerHost:
             self.refused += 1
             self._reply(_refusal(header, QuicErrorCode.CONNECTION_REFUSED), address)
             return None
-        acceptance = Acceptance(
+        context = ConnectionContext(
             original_destination_connection_id=original,
             retry_source_connection_id=retry_source,
             session_ticket_fetcher=self._tickets.get if self._tickets is not None else None,
             session_ticket_handler=self._tickets.put if self._tickets is not None else None,
         )
-        peer = QuicPeer(self.options, _ignore, acceptance=acceptance)
+        peer = QuicPeer(self.options, _ignore, context=context)
         peer.handler = self._accept(peer)
         peer.wake = self._wake
         self._ids[peer] = set()
