@@ -10,11 +10,14 @@ FUZZ_TIME   ?= 10m
 
 # Trees that exist in this checkout; what is not there is neither built nor checked.
 PACKAGES    := $(wildcard conformance scenarios fuzz reports)
+FUZZ        := $(wildcard fuzz/__init__.py)
 PYTHON_TREE := $(PACKAGES) $(wildcard tests conftest.py benchmarks reference_impl/python)
-TYPED_TREE  := $(PACKAGES) $(wildcard reference_impl/python)
 CRATES      := $(wildcard reference_impl/Cargo.toml)
 REFERENCE   := $(wildcard reference_impl/pyproject.toml)
+PEER_CRATES := $(wildcard scenarios/peers/Cargo.toml)
+PEER_GO     := $(wildcard scenarios/peers/*/go.mod)
 CARGO       := $(shell command -v cargo 2>/dev/null)
+GOFMT       := $(shell command -v gofmt 2>/dev/null)
 IN_CRATES   := cd reference_impl && cargo
 
 RUST_INPUTS := $(CRATES) $(REFERENCE) $(wildcard reference_impl/Cargo.lock) \
@@ -23,7 +26,7 @@ REFERENCE_STAMP := $(if $(and $(REFERENCE),$(CARGO)),$(STAMPS)/reference)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup certify test test-python test-rust check check-python check-rust check-tree fmt pages \
+.PHONY: help setup certify test test-python test-rust check check-python check-rust check-peers check-tree fmt pages \
         nightly campaign lock clean
 
 help: ## this list
@@ -71,26 +74,31 @@ test-python: setup
 test-rust:
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) test --workspace --locked,@echo "no crates to test")
 
-nightly: setup ## the long checks: the whole kill matrix, then fuzzing for FUZZ_TIME
+nightly: setup ## the long checks: the whole kill matrix, then a campaign where there are fuzz machines
 	$(BIN)/wtconform deviants
-	$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME)
+	$(if $(FUZZ),$(MAKE) campaign,@echo "no fuzz machines in this checkout")
 
 campaign: setup ## fuzz the embedded server for FUZZ_TIME
-	$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME)
+	$(if $(FUZZ),$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME),@echo "no fuzz machines in this checkout"; exit 2)
 
 # --- checks ----------------------------------------------------------------------------------------
 
-check: check-python check-rust check-tree ## format, lint, types, layers, generated pages, locks
+check: check-python check-rust check-peers check-tree ## format, lint, types, layers, generated pages, locks
 
 check-python: setup
 	$(BIN)/ruff check $(PYTHON_TREE)
 	$(BIN)/ruff format --check $(PYTHON_TREE)
-	$(BIN)/mypy --strict $(TYPED_TREE)
+	$(BIN)/mypy --strict $(PACKAGES)
+	$(if $(REFERENCE),cd reference_impl && ../$(BIN)/mypy)
 	$(BIN)/lint-imports
 
 check-rust:
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) fmt --all --check,@echo "no crates to check")
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) clippy --workspace --all-targets --locked -- -D warnings)
+
+check-peers:
+	$(if $(and $(PEER_CRATES),$(CARGO)),cd scenarios/peers && cargo fmt --all --check,@echo "no foreign peers in Rust to check")
+	$(if $(and $(PEER_GO),$(GOFMT)),@bad=$$(gofmt -l $(dir $(PEER_GO))); [ -z "$$bad" ] || { echo "gofmt: $$bad"; exit 1; })
 
 check-tree: setup
 	$(BIN)/python -m conformance.requirements.page --check docs/coverage.md
