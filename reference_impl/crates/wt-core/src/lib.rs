@@ -21,13 +21,25 @@
 #![warn(missing_docs)]
 
 mod api;
+pub mod capsule;
+pub mod code;
 mod config;
 mod connection;
 mod drafts;
+mod early;
+pub mod fields;
+mod flow;
+pub mod frame;
+mod gone;
 mod ids;
+pub mod protocols;
+pub mod qpack;
+pub mod settings;
+mod tlv;
+pub mod varint;
 
 pub use api::*;
 pub use config::{Config, RememberedSettings};
-pub use connection::Connection;
+pub use connection::{Connection, EXPORTER_LABEL};
 pub use drafts::{Draft, DraftFacts, FlowSwitch, Pooling, UnofferedProtocol};
 pub use ids::{Dir, Role, SessionId, StreamId};

@@ -1,19 +1,89 @@
 //! The state machine of one connection.
+//!
+//! This file has the state and the ways in and out; what happens on each kind of stream is in the files beside
+//! it. A rule that the peer broke travels up as a [`Fault`] and closes the connection here.
 
-use std::{collections::VecDeque, sync::Arc};
+mod client;
+mod control;
+mod data;
+mod datagram;
+mod incoming;
+mod request;
+mod server;
+mod session;
 
-use bytes::Bytes;
+use std::{collections::VecDeque, mem, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
 
 use crate::{
-    AcceptOptions, Action, Config, ConnectError, ConnectRequest, DatagramError, Dir, Draft, Event, Feed,
-    Input, OpenError, Role, SessionError, SessionId, StreamId,
+    Action, Config, Draft, Event, Feed, Input, RememberedSettings, Role, SessionEnd, SessionId, StreamId,
+    TransportFacts, code, early::Early, fields::RequestHead, frame, gone::Gone, settings::Settings, varint,
 };
+use control::ControlStream;
+use data::DataStream;
+use incoming::Head;
+use request::RequestStream;
+pub use session::EXPORTER_LABEL;
+use session::Session;
+
+use crate::qpack::{DecoderInstructions, EncoderInstructions};
+
+/// A connection error: its HTTP/3 code and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fault(u64, &'static str);
+
+/// A stream that the core reads.
+#[derive(Debug)]
+enum Stream {
+    /// Type or signal value and session ID are not complete.
+    Head(Head),
+    /// The peer's control stream
+    Control(ControlStream),
+    /// The peer's QPACK encoder stream
+    Encoder(EncoderInstructions),
+    /// The peer's QPACK decoder stream
+    Decoder(DecoderInstructions),
+    /// Requests and responses, CONNECT streams among them
+    Request(RequestStream),
+}
+
+/// The peer's unidirectional streams of which there is one each (RFC 9114 §6.2.1, RFC 9204 §4.2).
+#[derive(Debug, Default)]
+struct Critical {
+    control: bool,
+    encoder: bool,
+    decoder: bool,
+}
 
 /// HTTP/3 and WebTransport on one QUIC connection.
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
     role: Role,
+    closed: bool,
+    ours: Settings,
+    facts: Option<TransportFacts>,
+    /// Our control stream
+    control: Option<StreamId>,
+    peer: Option<Settings>,
+    draft: Option<Draft>,
+    critical: Critical,
+    streams: FxHashMap<StreamId, Stream>,
+    /// Streams of sessions
+    data: FxHashMap<StreamId, DataStream>,
+    sessions: FxHashMap<SessionId, Session>,
+    early: Early,
+    gone: Gone,
+    /// Server: requests that wait for SETTINGS
+    awaiting: Vec<(StreamId, RequestHead)>,
+    /// Server: one above the highest request stream seen
+    next_request: u64,
+    goaway_sent: Option<u64>,
+    goaway_received: Option<u64>,
+    max_push_id: Option<u64>,
+    ignored: u32,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
 }
@@ -21,135 +91,247 @@ pub struct Connection {
 impl Connection {
     /// A connection whose handshake is not finished.
     pub fn new(config: Arc<Config>, role: Role) -> Self {
-        Self { config, role, actions: VecDeque::new(), events: VecDeque::new() }
+        Self {
+            ours: Settings::of(&config, role),
+            config,
+            role,
+            closed: false,
+            facts: None,
+            control: None,
+            peer: None,
+            draft: None,
+            critical: Critical::default(),
+            streams: FxHashMap::default(),
+            data: FxHashMap::default(),
+            sessions: FxHashMap::default(),
+            early: Early::default(),
+            gone: Gone::default(),
+            awaiting: Vec::new(),
+            next_request: 0,
+            goaway_sent: None,
+            goaway_received: None,
+            max_push_id: None,
+            ignored: 0,
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        }
     }
-    /// Takes what happened on the QUIC connection. The result concerns [`Input::StreamData`] only.
+
+    /// Takes what happened on the QUIC connection. The result concerns [`Input::StreamData`] only; after an
+    /// [`Action::Stop`] the stream named there must not be fed any more.
     pub fn handle(&mut self, input: Input) -> Feed {
-        let _ = (input, &self.config, self.role);
-        Feed::Discard
+        if self.closed {
+            return Feed::Discard;
+        }
+        let result = match input {
+            Input::Established { facts, control } => {
+                self.established(facts, control);
+                Ok(Feed::Core)
+            }
+            Input::StreamData { stream, data, fin } => self.stream_data(stream, data, fin),
+            Input::StreamReset { stream, code, final_size } => {
+                self.stream_reset(stream, code, final_size).map(|()| Feed::Discard)
+            }
+            Input::StreamStopped { stream, code } => {
+                self.stream_stopped(stream, code).map(|()| Feed::Discard)
+            }
+            Input::Datagram(payload) => self.datagram(payload).map(|()| Feed::Discard),
+            Input::ConnectionLost => {
+                self.closed = true;
+                self.end_all(&SessionEnd::ConnectionLost);
+                Ok(Feed::Discard)
+            }
+        };
+        match result {
+            Ok(feed) => feed,
+            Err(Fault(code, reason)) => {
+                self.close(code, reason);
+                Feed::Discard
+            }
+        }
     }
+
     /// The next thing to do on the QUIC connection.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
+
     /// The next thing to tell the application.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
-    /// The negotiated draft, once [`Event::Ready`] came.
+
+    /// The newest draft that both sides speak, once [`Event::Ready`] came.
     pub fn draft(&self) -> Option<Draft> {
-        None
+        self.draft
     }
-    /// Client: sends the request for a session on `stream`, a fresh bidirectional stream of ours.
-    /// `check_connect` says before whether that is possible at all.
-    pub fn connect(&mut self, stream: StreamId, request: ConnectRequest) -> Result<SessionId, ConnectError> {
-        let _ = (stream, request);
-        Err(ConnectError::NotReady)
+
+    /// What a client keeps of the server's SETTINGS for 0-RTT ([`Config::remembered`]).
+    pub fn remember(&self) -> Option<RememberedSettings> {
+        self.peer.as_ref().map(Settings::remember)
     }
-    /// Client: whether a session could be requested now.
-    pub fn check_connect(&self) -> Result<(), ConnectError> {
-        Err(ConnectError::NotReady)
+
+    /// SETTINGS of both sides, ours first, for statistics.
+    pub fn settings(&self) -> (&Settings, Option<&Settings>) {
+        (&self.ours, self.peer.as_ref())
     }
-    /// Server: answers 200. Streams and datagrams that were kept for the session follow as events.
-    pub fn accept(&mut self, session: SessionId, options: AcceptOptions) -> Result<(), SessionError> {
-        let _ = (session, options);
-        Err(SessionError::Unknown)
+
+    /// Whether session flow control is in force for the negotiated draft.
+    pub fn flow_control(&self) -> bool {
+        self.draft.is_some_and(|draft| self.flow_control_in(draft))
     }
-    /// Server: answers with a status outside 1xx and 2xx.
-    pub fn reject(
-        &mut self,
-        session: SessionId,
-        status: u16,
-        headers: &[(Bytes, Bytes)],
-    ) -> Result<(), SessionError> {
-        let _ = (session, status, headers);
-        Err(SessionError::Unknown)
-    }
-    /// Closes a session: WT_CLOSE_SESSION and FIN, or only FIN for `(0, "")`. The reason is cut at a character
-    /// boundary to 1024 bytes. [`Event::SessionClosed`] follows with `ClosedLocally`.
-    pub fn close_session(&mut self, session: SessionId, code: u32, reason: &str) -> Result<(), SessionError> {
-        let _ = (session, code, reason);
-        Err(SessionError::Unknown)
-    }
-    /// Sends WT_DRAIN_SESSION (once; drafts before -07 have none and nothing is sent).
-    pub fn drain_session(&mut self, session: SessionId) -> Result<(), SessionError> {
-        let _ = session;
-        Err(SessionError::Unknown)
-    }
-    /// Sends GOAWAY: requests that arrive later are refused with H3_REQUEST_REJECTED.
-    pub fn goaway(&mut self) {}
+
     /// Whether every CONNECT stream is closed by the peer, so that closing the connection loses no close
     /// capsule (-16 §6).
     pub fn is_quiescent(&self) -> bool {
-        true
+        self.sessions.is_empty() && !self.streams.values().any(|stream| matches!(stream, Stream::Request(_)))
     }
-    /// Whether the session may open another stream. With `Blocked` the peer is told (WT_STREAMS_BLOCKED).
-    pub fn check_open(&mut self, session: SessionId, dir: Dir) -> Result<(), OpenError> {
-        let _ = (session, dir);
-        Err(OpenError::Unknown)
+
+    /// Closes the connection. Sessions end with the same code; use `goaway` and `close_session` before to be
+    /// graceful (RFC 9114 §5.2).
+    pub fn close(&mut self, code: u64, reason: &'static str) {
+        if !mem::replace(&mut self.closed, true) {
+            self.end_all(&SessionEnd::Violation { code, reason });
+            self.actions.push_back(Action::CloseConnection { code, reason });
+        }
     }
-    /// Makes `stream`, a fresh stream of ours, a stream of the session. The result is the header that the
-    /// driver writes first.
-    pub fn bind_stream(&mut self, session: SessionId, stream: StreamId) -> Result<Bytes, OpenError> {
-        let _ = (session, stream);
-        Err(OpenError::Unknown)
+
+    /// Sends GOAWAY: requests that arrive later are refused with H3_REQUEST_REJECTED (RFC 9114 §5.2). A
+    /// client's GOAWAY concerns pushes, of which it allows none.
+    pub fn goaway(&mut self) {
+        let id = match self.role {
+            Role::Server => self.next_request,
+            Role::Client => 0,
+        };
+        let (Some(control), false) = (self.control, self.closed) else { return };
+        if self.goaway_sent.is_none_or(|sent| id < sent) {
+            self.goaway_sent = Some(id);
+            self.write(control, frame::encode_integer(frame::GOAWAY, id), false);
+        }
     }
-    /// Body bytes that the session may send now (`u64::MAX` without flow control).
-    pub fn send_credit(&self, stream: StreamId) -> u64 {
-        let _ = stream;
-        0
+
+    /// The peer's side.
+    fn peer_role(&self) -> Role {
+        match self.role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
+        }
     }
-    /// `bytes` of body were handed to QUIC; never more than `send_credit`.
-    pub fn body_sent(&mut self, stream: StreamId, bytes: u64) {
-        let _ = (stream, bytes);
+
+    fn flow_control_in(&self, draft: Draft) -> bool {
+        self.peer.as_ref().is_some_and(|peer| Settings::flow_control(draft, &self.ours, peer))
     }
-    /// The stream has bytes to send but no credit: tells the peer once per limit (WT_DATA_BLOCKED);
-    /// [`Event::DataCredit`] follows when there is more.
-    pub fn blocked(&mut self, stream: StreamId) {
-        let _ = stream;
+
+    /// Opens the control stream: type, SETTINGS and a reserved frame (RFC 9114 §6.2.1, §7.2.8).
+    fn established(&mut self, facts: TransportFacts, control: StreamId) {
+        let mut out = BytesMut::with_capacity(128);
+        varint::encode(incoming::CONTROL_STREAM, &mut out);
+        self.ours.encode(self.config.grease, &mut out);
+        if let Some(seed) = self.config.grease {
+            frame::encode(frame::reserved(seed.rotate_right(8)), &[], &mut out);
+        }
+        self.facts = Some(facts);
+        self.control = Some(control);
+        self.write(control, out.freeze(), false);
     }
-    /// `bytes` of body were read from QUIC. `false`: the session is closed for a violation of its limit.
-    #[must_use]
-    pub fn body_received(&mut self, stream: StreamId, bytes: u64) -> bool {
-        let _ = (stream, bytes);
-        true
+
+    fn stream_data(&mut self, id: StreamId, mut data: Bytes, fin: bool) -> Result<Feed, Fault> {
+        if self.data.contains_key(&id) {
+            return Ok(Feed::Application);
+        }
+        if self.early.find(id).is_some() {
+            return Ok(Feed::Hold);
+        }
+        match self.streams.remove(&id) {
+            None if id.initiator() == self.role => Ok(Feed::Discard),
+            None => self.incoming(id, Head::new(id), data, fin),
+            Some(Stream::Head(head)) => self.incoming(id, head, data, fin),
+            Some(Stream::Request(request)) => self.request_data(id, request, data, fin),
+            Some(mut critical) => {
+                match &mut critical {
+                    Stream::Control(control) => self.control_data(control, &mut data)?,
+                    Stream::Encoder(encoder) => {
+                        encoder
+                            .read(&data)
+                            .map_err(|error| Fault(code::QPACK_ENCODER_STREAM_ERROR, error.0))?;
+                    }
+                    Stream::Decoder(decoder) => {
+                        decoder
+                            .read(&data)
+                            .map_err(|error| Fault(code::QPACK_DECODER_STREAM_ERROR, error.0))?;
+                    }
+                    Stream::Head(_) | Stream::Request(_) => {}
+                }
+                if fin {
+                    return Err(Fault(code::H3_CLOSED_CRITICAL_STREAM, "a critical stream was finished"));
+                }
+                self.streams.insert(id, critical);
+                Ok(Feed::Core)
+            }
+        }
     }
-    /// The application took `bytes` of body: credit for the peer (WT_MAX_DATA).
-    pub fn body_consumed(&mut self, stream: StreamId, bytes: u64) {
-        let _ = (stream, bytes);
+
+    fn stream_reset(&mut self, id: StreamId, code: u64, final_size: Option<u64>) -> Result<(), Fault> {
+        if self.data.contains_key(&id) {
+            self.data_reset(id, code, final_size);
+            return Ok(());
+        }
+        if let Some(held) = self.early.find(id) {
+            held.reset = Some((code, final_size));
+            return Ok(());
+        }
+        match self.streams.remove(&id) {
+            Some(Stream::Control(_) | Stream::Encoder(_) | Stream::Decoder(_)) => {
+                Err(Fault(code::H3_CLOSED_CRITICAL_STREAM, "a critical stream was reset"))
+            }
+            Some(Stream::Request(request)) => {
+                self.request_reset(id, request, code);
+                Ok(())
+            }
+            // A header that never became complete concerns no session (-16 §4.4)
+            Some(Stream::Head(_)) | None => {
+                if id.dir() == crate::Dir::Bidi && id.initiator() != self.role {
+                    self.actions.push_back(Action::Reset { stream: id, code: code::H3_REQUEST_CANCELLED });
+                }
+                Ok(())
+            }
+        }
     }
-    /// The sending side is done: FIN handed to QUIC. (Resets by the core are known to it.)
-    pub fn send_closed(&mut self, stream: StreamId) {
-        let _ = stream;
+
+    fn stream_stopped(&mut self, id: StreamId, code: u64) -> Result<(), Fault> {
+        if self.control == Some(id) {
+            return Err(Fault(code::H3_CLOSED_CRITICAL_STREAM, "the control stream was stopped"));
+        }
+        if self.data.contains_key(&id) {
+            self.data_stopped(id, code);
+        } else if let Some(held) = self.early.find(id) {
+            if held.stopped.replace(code).is_none() {
+                self.actions.push_back(Action::Reset { stream: id, code });
+            }
+        } else if let Some(Stream::Request(request)) = self.streams.remove(&id) {
+            self.request_stopped(id, request, code);
+        }
+        Ok(())
     }
-    /// The receiving side is done: FIN read. (Resets and stops are known to the core.)
-    pub fn recv_closed(&mut self, stream: StreamId) {
-        let _ = stream;
+
+    /// Counts what has no effect; too much of it is a connection error (RFC 9114 §10.5).
+    fn ignore_element(&mut self) -> Result<(), Fault> {
+        self.ignored += 1;
+        if self.ignored > self.config.max_ignored_elements {
+            return Err(Fault(code::H3_EXCESSIVE_LOAD, "too many elements without effect"));
+        }
+        Ok(())
     }
-    /// Resets the sending side with an application code (RESET_STREAM_AT with the header where negotiated).
-    pub fn reset_stream(&mut self, stream: StreamId, code: u32) -> Result<(), SessionError> {
-        let _ = (stream, code);
-        Err(SessionError::Unknown)
+
+    fn write(&mut self, stream: StreamId, data: Bytes, fin: bool) {
+        self.actions.push_back(Action::Write { stream, data, fin });
     }
-    /// Asks the peer to stop sending, with an application code.
-    pub fn stop_stream(&mut self, stream: StreamId, code: u32) -> Result<(), SessionError> {
-        let _ = (stream, code);
-        Err(SessionError::Unknown)
+
+    fn reset(&mut self, stream: StreamId, code: u64) {
+        self.actions.push_back(Action::Reset { stream, code });
     }
-    /// What precedes the payload of each datagram of the session: its Quarter Stream ID.
-    pub fn datagram_header(&self, session: SessionId) -> Result<Bytes, DatagramError> {
-        let _ = session;
-        Err(DatagramError::Unknown)
-    }
-    /// Context of the TLS exporter with label "EXPORTER-WebTransport" (-16 §4.8); label and context of the
-    /// application have at most 255 bytes.
-    pub fn exporter_context(
-        &self,
-        session: SessionId,
-        label: &[u8],
-        context: &[u8],
-    ) -> Result<Vec<u8>, SessionError> {
-        let _ = (session, label, context);
-        Err(SessionError::Unknown)
+
+    fn stop(&mut self, stream: StreamId, code: u64) {
+        self.actions.push_back(Action::Stop { stream, code });
     }
 }

@@ -1,0 +1,250 @@
+//! Flow control of one session (-16 §5).
+
+use crate::{Dir, capsule::Capsule, code, settings::Limits};
+
+/// Largest count of streams (-16 §5.6.2)
+pub(crate) const MAX_STREAMS: u64 = 1 << 60;
+
+/// A limit that the peer broke, or a capsule that no peer may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Violation(pub(crate) &'static str);
+
+impl Violation {
+    /// -16 §5.6.2 and §5.6.4
+    pub(crate) const CODE: u64 = code::WT_FLOW_CONTROL_ERROR;
+}
+
+/// What we may send: a limit that the peer raises.
+#[derive(Debug, Clone, Default)]
+struct Outgoing {
+    limit: u64,
+    used: u64,
+    /// Whether a capsule gave the limit, so that the next has to raise it
+    from_capsule: bool,
+    /// The limit of which the peer was told that it is in the way
+    told: Option<u64>,
+    /// The application waits for more
+    waiting: bool,
+}
+
+impl Outgoing {
+    fn new(limit: u64) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Takes a new limit. The limit in SETTINGS does not count as received before: a first capsule that does
+    /// not raise it has no effect and is no violation. `true`: the application has waited for this.
+    fn raise(&mut self, limit: u64, equal_is_error: bool) -> Result<bool, Violation> {
+        if self.from_capsule && (limit < self.limit || (equal_is_error && limit == self.limit)) {
+            return Err(Violation("a limit does not increase"));
+        }
+        if limit >= self.limit {
+            self.from_capsule = true;
+            self.limit = limit;
+        }
+        let wakes = self.waiting && self.left() > 0;
+        self.waiting &= !wakes;
+        Ok(wakes)
+    }
+
+    /// The application is held up. The limit, if the peer has not been told of it.
+    fn block(&mut self) -> Option<u64> {
+        self.waiting = true;
+        let told = self.told.replace(self.limit);
+        (told != Some(self.limit)).then_some(self.limit)
+    }
+}
+
+/// What the peer may send: a limit that we raise as the application consumes.
+#[derive(Debug, Clone, Default)]
+struct Incoming {
+    window: u64,
+    limit: u64,
+    used: u64,
+    freed: u64,
+}
+
+impl Incoming {
+    fn new(window: u64) -> Self {
+        Self { window, limit: window, used: 0, freed: 0 }
+    }
+
+    fn take(&mut self, amount: u64) -> bool {
+        self.used = self.used.saturating_add(amount);
+        self.used <= self.limit
+    }
+
+    /// Gives back. The new limit, if it is time to send one: once half of the window is free again.
+    fn free(&mut self, amount: u64, max: u64) -> Option<u64> {
+        self.freed = self.freed.saturating_add(amount).min(self.used);
+        let next = self.freed.saturating_add(self.window).min(max);
+        if next - self.limit < self.window.div_ceil(2).max(1) {
+            return None;
+        }
+        self.limit = next;
+        Some(next)
+    }
+}
+
+/// The accounts of a session on which flow control is in force.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    equal_is_error: bool,
+    send_data: Outgoing,
+    open: [Outgoing; 2],
+    recv_data: Incoming,
+    accept: [Incoming; 2],
+}
+
+/// What a capsule of the peer makes possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    Data,
+    Streams(Dir),
+}
+
+impl Flow {
+    pub(crate) fn new(ours: Limits, theirs: Limits, equal_is_error: bool) -> Self {
+        Self {
+            equal_is_error,
+            send_data: Outgoing::new(theirs.data),
+            open: [Outgoing::new(theirs.bidi), Outgoing::new(theirs.uni)],
+            recv_data: Incoming::new(ours.data),
+            accept: [Incoming::new(ours.bidi), Incoming::new(ours.uni)],
+        }
+    }
+
+    /// Body bytes that may be sent.
+    pub(crate) fn send_credit(&self) -> u64 {
+        self.send_data.left()
+    }
+
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.send_data.left());
+        self.send_data.used = self.send_data.used.saturating_add(bytes);
+    }
+
+    /// Sending is held up: WT_DATA_BLOCKED, once for each limit.
+    pub(crate) fn block_data(&mut self) -> Option<Capsule> {
+        self.send_data.block().map(Capsule::DataBlocked)
+    }
+
+    /// Whether a stream may be opened.
+    pub(crate) fn can_open(&self, dir: Dir) -> bool {
+        self.open[dir as usize].left() > 0
+    }
+
+    pub(crate) fn opened(&mut self, dir: Dir) {
+        self.open[dir as usize].used += 1;
+    }
+
+    /// Opening is held up: WT_STREAMS_BLOCKED, once for each limit.
+    pub(crate) fn block_streams(&mut self, dir: Dir) -> Option<Capsule> {
+        self.open[dir as usize].block().map(|limit| Capsule::StreamsBlocked(dir, limit))
+    }
+
+    /// The peer opened a stream.
+    pub(crate) fn accepted(&mut self, dir: Dir) -> Result<(), Violation> {
+        match self.accept[dir as usize].take(1) {
+            true => Ok(()),
+            false => Err(Violation("more streams than the session allows")),
+        }
+    }
+
+    /// A stream of the peer is done with.
+    pub(crate) fn released(&mut self, dir: Dir) -> Option<Capsule> {
+        self.accept[dir as usize].free(1, MAX_STREAMS).map(|limit| Capsule::MaxStreams(dir, limit))
+    }
+
+    /// Body bytes came.
+    pub(crate) fn received(&mut self, bytes: u64) -> Result<(), Violation> {
+        match self.recv_data.take(bytes) {
+            true => Ok(()),
+            false => Err(Violation("more data than the session allows")),
+        }
+    }
+
+    /// Body bytes were consumed.
+    pub(crate) fn consumed(&mut self, bytes: u64) -> Option<Capsule> {
+        self.recv_data.free(bytes, crate::varint::MAX).map(Capsule::MaxData)
+    }
+
+    /// A flow-control capsule of the peer.
+    pub(crate) fn capsule(&mut self, capsule: &Capsule) -> Result<Option<Relief>, Violation> {
+        let equal_is_error = self.equal_is_error;
+        match *capsule {
+            Capsule::MaxData(limit) => {
+                Ok(self.send_data.raise(limit, equal_is_error)?.then_some(Relief::Data))
+            }
+            Capsule::MaxStreams(_, limit) | Capsule::StreamsBlocked(_, limit) if limit > MAX_STREAMS => {
+                Err(Violation("a count of streams above 2^60"))
+            }
+            Capsule::MaxStreams(dir, limit) => {
+                Ok(self.open[dir as usize].raise(limit, equal_is_error)?.then_some(Relief::Streams(dir)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(data: u64, streams: u64) -> Flow {
+        let limits = Limits { data, bidi: streams, uni: streams };
+        Flow::new(limits, limits, true)
+    }
+
+    /// -16 §5.6.2 and §5.6.4: what does not increase is an error, 2^60 is the largest count
+    #[test]
+    fn limits_have_to_increase() {
+        let mut flow = flow(0, 0);
+        assert_eq!(flow.capsule(&Capsule::MaxData(10)), Ok(None));
+        assert!(flow.capsule(&Capsule::MaxData(10)).is_err());
+        assert!(flow.capsule(&Capsule::MaxData(5)).is_err());
+        assert_eq!(flow.capsule(&Capsule::MaxStreams(Dir::Uni, MAX_STREAMS)), Ok(None));
+        assert!(flow.capsule(&Capsule::MaxStreams(Dir::Bidi, MAX_STREAMS + 1)).is_err());
+        assert!(flow.capsule(&Capsule::StreamsBlocked(Dir::Bidi, MAX_STREAMS + 1)).is_err());
+        assert_eq!(flow.capsule(&Capsule::StreamsBlocked(Dir::Bidi, MAX_STREAMS)), Ok(None));
+        assert!(flow.can_open(Dir::Uni) && !flow.can_open(Dir::Bidi));
+    }
+
+    #[test]
+    fn an_older_draft_takes_equal_limits() {
+        let mut flow = Flow::new(Limits::default(), Limits::default(), false);
+        assert_eq!(flow.capsule(&Capsule::MaxData(10)), Ok(None));
+        assert_eq!(flow.capsule(&Capsule::MaxData(10)), Ok(None));
+        assert!(flow.capsule(&Capsule::MaxData(9)).is_err());
+    }
+
+    #[test]
+    fn blocked_is_said_once_and_relieved_once() {
+        let mut flow = flow(4, 1);
+        flow.sent(4);
+        assert_eq!(flow.send_credit(), 0);
+        assert_eq!(flow.block_data(), Some(Capsule::DataBlocked(4)));
+        assert_eq!(flow.block_data(), None);
+        assert_eq!(flow.capsule(&Capsule::MaxData(6)), Ok(Some(Relief::Data)));
+        assert_eq!(flow.capsule(&Capsule::MaxData(7)), Ok(None));
+        flow.opened(Dir::Bidi);
+        assert_eq!(flow.block_streams(Dir::Bidi), Some(Capsule::StreamsBlocked(Dir::Bidi, 1)));
+        assert_eq!(flow.capsule(&Capsule::MaxStreams(Dir::Bidi, 2)), Ok(Some(Relief::Streams(Dir::Bidi))));
+    }
+
+    #[test]
+    fn credit_follows_consumption() {
+        let mut flow = flow(10, 1);
+        assert!(flow.received(10).is_ok());
+        assert_eq!(flow.consumed(4), None);
+        assert_eq!(flow.consumed(1), Some(Capsule::MaxData(15)));
+        assert!(flow.received(5).is_ok());
+        assert!(flow.received(1).is_err());
+        assert!(flow.accepted(Dir::Uni).is_ok());
+        assert_eq!(flow.released(Dir::Uni), Some(Capsule::MaxStreams(Dir::Uni, 2)));
+    }
+}
