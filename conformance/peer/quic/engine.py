@@ -84,6 +84,9 @@ class Engine(StreamEngine):
             schedule = self.tls.key_schedule
             assert schedule is not None
             self.exporter = Exporter(schedule.algorithm, schedule.derive_secret(b"exp master"))
+            if self.options.keylog is not None and self.tls.client_random is not None:
+                line = ("EXPORTER_SECRET", self.tls.client_random.hex(), self.exporter.master_secret.hex())
+                self.options.keylog(" ".join(line))
 
     def _serialize_transport_parameters(self) -> bytes:
         extra = dict.fromkeys(self.options.reset_stream_at, b"")

@@ -31,6 +31,8 @@ NAMES: Mapping[int, str] = {
     0x20: "max_datagram_frame_size",
     0x17F7586D2CB571: "reset_stream_at_07",
 }
+# Those whose value is one variable-length integer.
+INTEGERS = frozenset((0x01, *range(0x03, 0x0C), 0x0E, 0x20))
 
 
 class MalformedParameters(ValueError):
