@@ -1,0 +1,1 @@
+"""Reporters: each knows the results and evidence JSON, nothing else."""
