@@ -33,6 +33,7 @@ from conformance.peer.h3 import H3Observer
 from conformance.peer.h3frames import headers_frame
 from conformance.peer.options import ConnectFailed, Opener, PeerOptions, SessionRefused
 from conformance.peer.qpack import ENCODERS, Field, FieldEncoder
+from conformance.peer.quic.udp import UdpLink
 from conformance.peer.session import MAX_ITEMS, Session
 from conformance.peer.settings import Entries, FlowControl, client_settings, encode_settings
 from conformance.peer.streams import RequestStream, Stream
@@ -81,11 +82,10 @@ class Peer:
 
     def _connect(self) -> None:
         deadline = self.options.connect_deadline
-        try:
-            done = self.wait(lambda: self.quic.handshake_complete, deadline)
-        except OSError as error:
-            raise ConnectFailed("unreachable", str(error)) from error
-        if not done:
+        self.wait(lambda: self.quic.handshake_complete or self._refused, deadline)
+        if not self.quic.handshake_complete:
+            if self._refused:
+                raise ConnectFailed("unreachable", "nothing listens on that port")
             raise self._connect_failure()
         if self.options.start_h3:
             self.start_h3()
@@ -93,6 +93,10 @@ class Peer:
                 if self.closed is not None:
                     raise self._connect_failure()
                 raise ConnectFailed("no-settings", f"no SETTINGS frame within {deadline:g} s")
+
+    @property
+    def _refused(self) -> bool:
+        return isinstance(self.link, UdpLink) and self.link.refused
 
     def _connect_failure(self) -> ConnectFailed:
         close = self.closed

@@ -1,0 +1,49 @@
+"""``python -m conformance.peer.model``: serve the model over UDP until interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+
+from conformance.peer.drafts import DRAFTS, Draft
+from conformance.peer.model.server import ModelServer
+from conformance.peer.quic.options import Address
+from conformance.peer.quic.udp import UdpLink
+
+
+def _drafts(text: str) -> tuple[Draft, ...]:
+    return tuple(Draft(name.strip()) for name in text.split(","))
+
+
+def main() -> int:
+    """Parse the arguments and serve."""
+    parser = argparse.ArgumentParser(prog="python -m conformance.peer.model", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--drafts", type=_drafts, default=DRAFTS, help="for example 16,02 (default: all)")
+    parser.add_argument("--retry", action="store_true", help="make clients prove their address")
+    arguments = parser.parse_args()
+    server = ModelServer(drafts=arguments.drafts, retry=arguments.retry)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    link = UdpLink.server(server, (arguments.host, arguments.port))
+    try:
+        print(f"listening on {_url(link.address)}", flush=True)
+        print(f"certificate sha256 {server.certificate.sha256.hex()}", flush=True)
+        link.serve(stop)
+        server.shut_down()
+        link.run_until(lambda: not server.host.connections, server.behaviour.shutdown_timeout)
+    finally:
+        link.close()
+    return 0
+
+
+def _url(address: Address) -> str:
+    host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
+    return f"https://{host}:{address[1]}/"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
