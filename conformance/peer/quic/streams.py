@@ -219,20 +219,20 @@ class UnopenedStreams:
     """
 
     def __init__(self) -> None:
-        self._ranges: list[range] = []
+        self._gaps: list[range] = []
 
     def __contains__(self, stream_id: int) -> bool:
-        return any(stream_id in item for item in self._ranges)
+        return any(stream_id in item for item in self._gaps)
 
     def add(self, start: int, stop: int) -> None:
         """Add the stream ids from ``start`` to below ``stop``, of one type (in steps of four)."""
         if start < stop:
-            self._ranges.append(range(start, stop, 4))
+            self._gaps.append(range(start, stop, 4))
 
     def discard(self, stream_id: int) -> None:
         """Remove a stream id, where it is in."""
-        for index, item in enumerate(self._ranges):
+        for index, item in enumerate(self._gaps):
             if stream_id in item:
                 parts = (range(item.start, stream_id, 4), range(stream_id + 4, item.stop, 4))
-                self._ranges[index : index + 1] = [part for part in parts if part]
+                self._gaps[index : index + 1] = [part for part in parts if part]
                 return

@@ -135,7 +135,8 @@ class UdpLink:
             except OSError as error:
                 self._note(error, self._remote)
                 continue
-            self.host.receive(data, address, self.now())
+            # A connected socket hears one address only; the kernel may spell it in a longer form.
+            self.host.receive(data, self._remote or address, self.now())
 
     def _send(self) -> None:
         self._unsent.extend(self.host.pending(self.now()))
