@@ -24,7 +24,10 @@ from reports.judgement import (
 from reports.model import CaseResult, Evidence, case_result, evidence, replay_file
 from reports.store import RunWriter
 
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\x00\x1b[31m\x85\u202e\ud800\ufffe]]>&amp;'\""
+HOSTILE = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+    "\x00\x1b[31m\x85\u202e\ud800\ufffe]]>&amp;'\""
+)
 META = {
     "suite_version": "0.1.0",
     "target": "https://localhost:4433/echo",
@@ -37,7 +40,7 @@ ROWS = {
     "WT-4-06": {
         "level": "MUST",
         "source": "draft-ietf-webtrans-http3-16 §4",
-        "text": "A session ID that is no client-initiated bidirectional stream closes the connection with H3_ID_ERROR.",
+        "text": "A session ID of no client-initiated bidirectional stream is a connection error H3_ID_ERROR.",
     },
     "H3-8-02": {"level": "SHOULD", "source": "RFC 9114 §8.1", "text": "Unknown error codes are H3_NO_ERROR."},
 }

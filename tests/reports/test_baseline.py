@@ -23,7 +23,7 @@ def cases(samples: Any) -> dict[str, Any]:
     return {item.case["verdict"]: item.case for item in samples[:6]}
 
 
-def known(case: Any, **members: Any) -> Known:
+def known(case: Any, /, **members: Any) -> Known:
     fields = {
         "case": case["id"],
         "signature": case["signature"],

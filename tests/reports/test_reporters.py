@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def test_visible_text_is_printable_and_fit_for_xml(text: str) -> None:
     element = ElementTree.Element("x", a=shown)
     element.text = shown
     parsed = ElementTree.fromstring(ElementTree.tostring(element, encoding="utf-8"))
-    assert parsed.text in (shown, None if not shown else shown)
+    assert (parsed.text or "") == shown
 
 
 def test_long_text_is_cut_with_a_mark() -> None:
@@ -148,8 +149,9 @@ def test_coloured_terminal_shows_no_control_of_the_target(run: Any) -> None:
 
 
 def test_long_lists_are_cut(samples: Any) -> None:
-    fail = next(item.case for item in samples if item.case["verdict"] == "fail")
-    many = results(META, [{**fail, "id": f"a.b{number}"} for number in range(70)])
+    fail: Any = next(item.case for item in samples if item.case["verdict"] == "fail")
+    listed: Any = [{**fail, "id": f"a.b{number}"} for number in range(70)]
+    many = results(META, listed)
     assert "and 20 more" in printed(many)
     assert "nothing ran" in printed(results(META, []))
 
@@ -193,7 +195,7 @@ def test_badge(run: Any) -> None:
 def test_allure(tmp_path: Path, run: Any) -> None:
     """Through the real plugin: a test in a process of its own reports, the result files say so."""
     test = tmp_path / "test_inner.py"
-    (tmp_path / "run.json").write_text(__import__("json").dumps(run["cases"][-2]))
+    (tmp_path / "run.json").write_text(json.dumps(run["cases"][-2]))
     test.write_text(
         "import json, pathlib\n"
         "from reports.render.allure import report\n"

@@ -74,7 +74,7 @@ def test_a_case_given_twice_replaces_the_first(tmp_path: Path, samples: Any) -> 
     writer = RunWriter(
         tmp_path, {"suite_version": "1", "target": "t", "draft": "16", "time": "2026-11-22T17:00:00Z"}
     )
-    again = {**samples[0].case, "verdict": "fail"}
+    again: Any = {**samples[0].case, "verdict": "fail"}
     writer.add(samples[0].case, samples[0].evidence)
     writer.add(again, samples[0].evidence)
     assert [case["verdict"] for case in writer.finish()["cases"]] == ["fail"]
