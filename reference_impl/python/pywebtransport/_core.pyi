@@ -220,7 +220,6 @@ class Endpoint:
     def wait(self, timeout: float | None = None) -> bool:
         """Block without the GIL until there are events. For callers without an event loop. ``False``: timed out."""
     # Connections
-
     def connect(self, address: tuple[str, int], server_name: str) -> int:
         """Client: start a connection to an IP literal; ``server_name`` is verified and sent as SNI.
 
@@ -233,7 +232,6 @@ class Endpoint:
     def goaway(self, connection: int) -> None:
         """GOAWAY (RFC 9114 §5.2) and WT_DRAIN_SESSION on each session: finish what there is, begin nothing new."""
     # Sessions
-
     def request_session(
         self,
         connection: int,
@@ -257,8 +255,10 @@ class Endpoint:
     def reject_session(self, session: int, *, status: int = 404, headers: Headers = ()) -> None:
         """Server: answer a SESSION_REQUEST with a status that is not 2xx. The handle is gone."""
 
-    def close_session(self, session: int, code: int = 0, reason: str = "") -> None:
+    def close_session(self, session: int, code: int = 0, reason: str = "", *, capsule: bool = True) -> None:
         """WT_CLOSE_SESSION (draft-16 §6). All streams of the session end; SESSION_CLOSED follows.
+
+        Without ``capsule`` (only with code 0 and no reason) the CONNECT stream is finished and nothing else is sent.
 
         :raises ValueError: ``code`` exceeds 32 bits or ``reason`` exceeds 1024 bytes of UTF-8.
         """
@@ -276,7 +276,6 @@ class Endpoint:
     def max_datagram_size(self, session: int) -> int:
         """Largest payload that fits at present; 0 if the peer takes none."""
     # Streams
-
     def open_stream(self, session: int, bidirectional: bool) -> int:
         """:return: its handle, at once; STREAM_OPENED or STREAM_FAILED follows."""
 
@@ -313,7 +312,6 @@ class Endpoint:
         """Forget the handle: resets (code 0) and stops what has not ended. Never raises. Handles of streams whose both
         directions ended, and were read to the end, are forgotten by themselves."""
     # Queries; each returns the token of its ANSWER
-
     def export_keying_material(self, session: int, label: bytes, context: bytes, length: int) -> int:
         """TLS exporter bound to the session (draft-16 §4.8). ANSWER: ``bytes``.
 
@@ -326,7 +324,6 @@ class Endpoint:
     def stats(self) -> EndpointStats:
         """Without a query."""
     # End
-
     def close(self, code: int = 0x100, reason: str = "", timeout: float = 1.0) -> None:
         """Close all connections, tell the peers, end the thread within ``timeout``; ENDPOINT_CLOSED follows. Idempotent.
         Does not wait: use :meth:`join`. Dropping the last reference does the same."""

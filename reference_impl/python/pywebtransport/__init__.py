@@ -1,0 +1,62 @@
+"""WebTransport over HTTP/3: clients, servers and applications on asyncio, with a core in Rust.
+
+This package is the distribution `webtransport-reference`. Another project of the Python registry has the same
+import name; `__distribution__` and `require_reference` tell which one is installed.
+"""
+
+from typing import Final
+
+from pywebtransport.client import WebTransportClient
+from pywebtransport.config import ClientConfig, ServerConfig
+from pywebtransport.constants import ErrorCodes
+from pywebtransport.events import Event
+from pywebtransport.exceptions import (
+    ClientError,
+    ConfigurationError,
+    ConnectionError,
+    DatagramError,
+    ProtocolError,
+    ServerError,
+    SessionClosedError,
+    SessionError,
+    StreamError,
+    TimeoutError,
+    WebTransportError,
+)
+from pywebtransport.framework import ServerApp
+from pywebtransport.server import WebTransportServer
+from pywebtransport.session import WebTransportSession
+from pywebtransport.stream import WebTransportReceiveStream, WebTransportSendStream, WebTransportStream
+from pywebtransport.types import Address, Headers
+from pywebtransport.version import __version__
+
+__distribution__: Final = "webtransport-reference"
+
+__all__ = [
+    "Address",
+    "ClientConfig",
+    "ClientError",
+    "ConfigurationError",
+    "ConnectionError",
+    "DatagramError",
+    "ErrorCodes",
+    "Event",
+    "Headers",
+    "ProtocolError",
+    "ServerApp",
+    "ServerConfig",
+    "ServerError",
+    "SessionClosedError",
+    "SessionError",
+    "StreamError",
+    "TimeoutError",
+    "WebTransportClient",
+    "WebTransportError",
+    "WebTransportReceiveStream",
+    "WebTransportSendStream",
+    "WebTransportServer",
+    "WebTransportSession",
+    "WebTransportStream",
+    "__distribution__",
+    "__version__",
+]

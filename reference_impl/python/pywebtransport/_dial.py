@@ -1,0 +1,103 @@
+"""Where a URL leads: its parts, its addresses, and the race between them (RFC 8305)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from pywebtransport.types import Address
+
+HTTPS_PORT: Final = 443
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The target of a URL."""
+
+    host: str
+    port: int
+    authority: str
+    path: str
+
+
+def parse_url(url: str) -> Origin:
+    """Take a `https` URL apart.
+
+    Raises:
+        ValueError: it has another scheme, no host, or a port out of range.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        raise ValueError(f"{url!r} is not an https URL")
+    if not parts.hostname:
+        raise ValueError(f"{url!r} has no host")
+    host = parts.hostname
+    port = HTTPS_PORT if parts.port is None else parts.port
+    literal = f"[{host}]" if ":" in host else host
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Origin(host, port, literal if port == HTTPS_PORT else f"{literal}:{port}", path)
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """The addresses of a host, families alternating, IPv6 first where the resolver puts it first.
+
+    Raises:
+        OSError: the name cannot be resolved.
+    """
+    try:
+        return [(str(ipaddress.ip_address(host)), port)]
+    except ValueError:
+        pass
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    families: dict[int, list[Address]] = {}
+    for family, _, _, _, address in found:
+        item = (str(address[0]), port)
+        if item not in families.setdefault(family, []):
+            families[family].append(item)
+    rows = list(families.values())
+    return [row[i] for i in range(max(map(len, rows), default=0)) for row in rows if i < len(row)]
+
+
+async def race(attempts: Sequence[Callable[[], Coroutine[Any, Any, T]]], delay: float) -> T:
+    """Start attempts `delay` seconds apart, or at once when the last one failed; the first success wins.
+
+    The others are cancelled and awaited.
+
+    Raises:
+        Exception: that of the last attempt to fail, if none succeeds.
+    """
+    waiting = list(reversed(attempts))
+    async with _scope() as running:
+        error: BaseException = OSError("there is no address")
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.ensure_future(waiting.pop()()))
+            done, _ = await asyncio.wait(
+                running, timeout=delay if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            running -= done
+            for task in done:
+                if (failure := task.exception()) is None:
+                    winner: T = task.result()
+                    return winner
+                error = failure
+        raise error
+
+
+@asynccontextmanager
+async def _scope() -> AsyncIterator[set[asyncio.Task[Any]]]:
+    tasks: set[asyncio.Task[Any]] = set()
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

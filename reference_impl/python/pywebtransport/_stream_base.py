@@ -1,0 +1,247 @@
+"""What all streams share: identity, state of the two directions, waiting, and the events of the core."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from pywebtransport import _core
+from pywebtransport._endpoint import Target, emitter_limits
+from pywebtransport.constants import ErrorCodes
+from pywebtransport.events import EventEmitter
+from pywebtransport.exceptions import StreamError, TimeoutError
+from pywebtransport.types import EventType, SessionId, StreamDirection, StreamId, StreamState
+
+if TYPE_CHECKING:
+    from pywebtransport._session_base import SessionBase
+    from pywebtransport.session import WebTransportSession
+
+
+@dataclass(kw_only=True, frozen=True, slots=True)
+class StreamDiagnostics:
+    """What is known of a stream. Times are seconds of `time.perf_counter`, sizes are bytes."""
+
+    bytes_received: int
+    bytes_sent: int
+    close_code: int | None
+    close_reason: str | None
+    closed_at: float | None
+    created_at: float
+    direction: StreamDirection
+    is_peer_initiated: bool
+    read_buffer_size: int
+    session_id: SessionId
+    state: StreamState
+    stream_id: StreamId
+    write_buffer_size: int
+
+
+class BaseStream(Target):
+    """What all streams share.
+
+    The two directions are tracked by `_receiving` and `_sending`: `None` while open.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_bytes_received",
+        "_bytes_sent",
+        "_close_code",
+        "_closed_at",
+        "_core",
+        "_created_at",
+        "_events",
+        "_gone",
+        "_handle",
+        "_is_remote",
+        "_read_waiters",
+        "_receiving",
+        "_sending",
+        "_session",
+        "_stop_code",
+        "_stream_id",
+        "_unread",
+        "_write_waiters",
+    )
+
+    def __init__(self, *, session: SessionBase, stream_id: StreamId, is_remote: bool, handle: int) -> None:
+        self._session = session
+        self._stream_id = stream_id
+        self._is_remote = is_remote
+        self._handle = handle
+        self._core = session._driver.core
+        self._events: EventEmitter | None = None
+        self._read_waiters: list[asyncio.Future[None]] = []
+        self._write_waiters: list[asyncio.Future[None]] = []
+        self._receiving: StreamState | None = None if self.can_receive else StreamState.CLOSED
+        self._sending: StreamState | None = None if self.can_send else StreamState.CLOSED
+        self._gone = False
+        self._stop_code: int | None = None
+        self._unread = bytearray()
+        self._bytes_received = 0
+        self._bytes_sent = 0
+        self._close_code: int | None = None
+        self._closed_at: float | None = None
+        self._created_at = time.perf_counter()
+
+    can_receive = False
+    can_send = False
+
+    @property
+    def stream_id(self) -> StreamId:
+        """QUIC stream ID."""
+        return self._stream_id
+
+    @property
+    def session(self) -> WebTransportSession:
+        """The session of the stream."""
+        return cast("WebTransportSession", self._session)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the peer opened it."""
+        return self._is_remote
+
+    @property
+    def events(self) -> EventEmitter:
+        """STREAM_RESET_RECEIVED, STOP_SENDING_RECEIVED and STREAM_CLOSED of this stream."""
+        if self._events is None:
+            self._events = EventEmitter(**emitter_limits(self._session._config))
+            for event_type in (EventType.STOP_SENDING_RECEIVED, EventType.STREAM_RESET_RECEIVED):
+                self._events.retain(event_type=event_type, limit=1)
+            if self._stop_code is not None:
+                self._emit(EventType.STOP_SENDING_RECEIVED, self._stop_code)
+        return self._events
+
+    @property
+    def direction(self) -> StreamDirection:
+        """Which way the stream carries data."""
+        if self.can_receive and self.can_send:
+            return StreamDirection.BIDIRECTIONAL
+        return StreamDirection.SEND_ONLY if self.can_send else StreamDirection.RECEIVE_ONLY
+
+    @property
+    def state(self) -> StreamState:
+        """Both directions in one value; a reset shows until the other direction has ended too."""
+        if self._receiving is None and self._sending is None:
+            return StreamState.OPEN
+        if self._receiving is not None and self._sending is not None:
+            return StreamState.CLOSED
+        for state in (self._receiving, self._sending):
+            if state in (StreamState.RESET_SENT, StreamState.RESET_RECEIVED):
+                return state
+        return StreamState.HALF_CLOSED_REMOTE if self._sending is None else StreamState.HALF_CLOSED_LOCAL
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether both directions have ended."""
+        return self._receiving is not None and self._sending is not None
+
+    async def diagnostics(self) -> StreamDiagnostics:
+        """What is known of the stream."""
+        return StreamDiagnostics(
+            bytes_received=self._bytes_received,
+            bytes_sent=self._bytes_sent,
+            close_code=self._close_code,
+            close_reason=None,
+            closed_at=self._closed_at,
+            created_at=self._created_at,
+            direction=self.direction,
+            is_peer_initiated=self._is_remote,
+            read_buffer_size=len(self._unread) + self._buffered(),
+            session_id=self._session.session_id,
+            state=self.state,
+            stream_id=self._stream_id,
+            write_buffer_size=0,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} id={self._stream_id} state={self.state}>"
+
+    # Events of the core
+
+    def _on_event(self, kind: int, details: tuple[Any, ...]) -> None:
+        if kind == _core.READABLE:
+            wake(self._read_waiters)
+        elif kind == _core.WRITABLE:
+            wake(self._write_waiters)
+        elif kind == _core.STREAM_STOPPED and self._sending is None:
+            code: int | None = details[0]
+            self._stop_code = code or 0
+            self._emit(EventType.STOP_SENDING_RECEIVED, code)
+            self._end_sending(StreamState.RESET_SENT, code)
+
+    def _emit(self, event_type: EventType, code: int | None) -> None:
+        if self._events is not None:
+            data = {
+                "stream_id": self._stream_id,
+                "session_id": self._session.session_id,
+                "error_code": code,
+                "stream": self,
+            }
+            self._events.emit_nowait(event_type=event_type, data=data)
+
+    def _session_ended(self) -> None:
+        """The session has gone: whoever waits gets what is left, or the error."""
+        self._gone = True
+        wake(self._read_waiters)
+        wake(self._write_waiters)
+
+    def _end_receiving(self, state: StreamState, code: int | None = None) -> None:
+        if self._receiving is None:
+            self._receiving = state
+            self._ended(code)
+
+    def _end_sending(self, state: StreamState, code: int | None = None) -> None:
+        if self._sending is None:
+            self._sending = state
+            wake(self._write_waiters)
+            self._ended(code)
+
+    def _ended(self, code: int | None) -> None:
+        if code is not None:
+            self._close_code = code
+        if self.is_closed and self._closed_at is None:
+            self._closed_at = time.perf_counter()
+            if self._close_code is None:
+                self._close_code = ErrorCodes.APP_NO_ERROR
+            self._session._forget(self._handle, self)
+            self._emit(EventType.STREAM_CLOSED, self._close_code)
+
+    def _buffered(self) -> int:
+        try:
+            return self._core.buffered(self._handle) if self._receiving is None else 0
+        except _core.HandleError:
+            return 0
+
+    def _error(self, message: str, code: int | None = None, **details: Any) -> StreamError:
+        return StreamError(message, stream_id=self._stream_id, error_code=code, details=details)
+
+    def _session_gone(self) -> StreamError:
+        return self._error("the session has ended", ErrorCodes.WT_SESSION_GONE)
+
+    async def _wait(self, waiters: list[asyncio.Future[None]], timeout: float | None, operation: str) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters.append(future)
+        try:
+            if timeout is None:
+                await future
+            else:
+                async with asyncio.timeout(timeout):
+                    await future
+        except builtins.TimeoutError:
+            raise TimeoutError(f"{operation} took longer than {timeout} s", operation=operation) from None
+        finally:
+            if future in waiters:
+                waiters.remove(future)
+
+
+def wake(waiters: list[asyncio.Future[None]]) -> None:
+    """Let everyone look again."""
+    for future in waiters:
+        if not future.done():
+            future.set_result(None)
+    waiters.clear()

@@ -1,0 +1,1 @@
+"""The interop server: endpoints that exercise a WebTransport peer. `python -m pywebtransport.interop`."""

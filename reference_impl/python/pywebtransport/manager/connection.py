@@ -1,0 +1,43 @@
+"""The register of a server's connections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pywebtransport.connection import WebTransportConnection
+from pywebtransport.manager._base import ResourceManager
+from pywebtransport.types import ConnectionHandle
+
+
+class ConnectionManager(ResourceManager[WebTransportConnection]):
+    """Connections by handle, at most `max_connections` at a time."""
+
+    def __init__(self, *, max_connections: int) -> None:
+        super().__init__(limit=max_connections)
+
+    async def add_connection(self, *, connection: WebTransportConnection) -> ConnectionHandle:
+        """Register a connection and return its handle.
+
+        Raises:
+            ServerError: there are `max_connections` already.
+        """
+        self.insert(connection.handle, connection)
+        return connection.handle
+
+    async def remove_connection(
+        self, *, connection_handle: ConnectionHandle
+    ) -> WebTransportConnection | None:
+        """Take a connection out."""
+        return self.discard(connection_handle)
+
+    async def get_stats(self) -> dict[str, Any]:
+        """Numbers: `current`, `total`, `limit`, `states`."""
+        return self.figures()
+
+    async def shutdown(self) -> None:
+        """Close all connections and take them out."""
+        for connection in self.clear():
+            await connection.close()
+
+
+__all__ = ["ConnectionManager"]

@@ -1,0 +1,40 @@
+"""The register of a server's sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pywebtransport.manager._base import ResourceManager
+from pywebtransport.session import WebTransportSession
+from pywebtransport.types import SessionId, SessionState
+
+
+class SessionManager(ResourceManager[WebTransportSession]):
+    """Sessions by a number of the endpoint (session IDs repeat from connection to connection)."""
+
+    def __init__(self, *, max_sessions: int) -> None:
+        super().__init__(limit=max_sessions)
+
+    async def add_session(self, *, session: WebTransportSession) -> SessionId:
+        """Register a session and return its number.
+
+        Raises:
+            ServerError: there are `max_sessions` already.
+        """
+        self.insert(session._handle, session)
+        return session._handle
+
+    async def remove_session(self, *, session_id: SessionId) -> WebTransportSession | None:
+        """Take a session out by the number that `add_session` returned."""
+        return self.discard(session_id)
+
+    async def get_sessions_by_state(self, *, state: SessionState) -> list[WebTransportSession]:
+        """The sessions in one state."""
+        return [session for session in self.items() if session.state is state]
+
+    async def get_stats(self) -> dict[str, Any]:
+        """Numbers: `current`, `total`, `limit`, `states`."""
+        return self.figures()
+
+
+__all__ = ["SessionManager"]
