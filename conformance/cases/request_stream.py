@@ -1,0 +1,168 @@
+"""Frames on request streams, the CONNECT stream among them (RFC 9114 §4.1, §4.4, §7)."""
+
+from __future__ import annotations
+
+from conformance.harness.case import case
+from conformance.harness.run import Run
+from conformance.peer.codepoints import FrameType, reserved
+from conformance.peer.h3frames import data_frame, frame, headers_frame
+from conformance.peer.qpack import encode_literal
+from conformance.peer.varint import varint
+
+FRAME_UNEXPECTED = 0x0105
+FRAME_ERROR = 0x0106
+REQUEST_INCOMPLETE = 0x010D
+
+
+@case(
+    "request-stream.data-first",
+    "H3-4.1-02",
+    negative=True,
+    witness="RFC 9114 §4.1: an invalid sequence of frames",
+)
+def data_first(run: Run) -> None:
+    """DATA ahead of HEADERS is a connection error of type H3_FRAME_UNEXPECTED.
+
+    RFC 9114 §4.1. The twin sends a reserved frame type first.
+    """
+    session = run.establish()
+    frame_type = run.vary(good=reserved(0), bad=int(FrameType.DATA))
+    run.peer.open_bidi(
+        frame(frame_type, b"first") + headers_frame(encode_literal(run.get_fields())), end_stream=True
+    )
+    run.expect("H3-4.1-02", "connection-error", code=FRAME_UNEXPECTED, session=session)
+
+
+@case(
+    "request-stream.frame-after-connect",
+    "H3-4.4-01",
+    variants={
+        "headers": (FrameType.HEADERS, encode_literal([(b"x-trailer", b"1")])),
+        "settings": (FrameType.SETTINGS, b""),
+        "goaway": (FrameType.GOAWAY, varint(0)),
+        "max-push-id": (FrameType.MAX_PUSH_ID, varint(0)),
+        "cancel-push": (FrameType.CANCEL_PUSH, varint(0)),
+        "push-promise": (FrameType.PUSH_PROMISE, varint(0)),
+    },
+    negative=True,
+    witness="RFC 9114 §4.4: any other known frame type MUST be treated as H3_FRAME_UNEXPECTED",
+)
+def frame_after_connect(run: Run) -> None:
+    """On an established CONNECT stream every known frame but DATA is a connection error.
+
+    RFC 9114 §4.4: H3_FRAME_UNEXPECTED. The twin sends a reserved frame type with the same payload.
+    """
+    session = run.establish()
+    known, payload = run.variant
+    frame_type = run.vary(good=reserved(1), bad=int(known))
+    session.send(frame(frame_type, payload))
+    run.expect("H3-4.4-01", "connection-error", code=FRAME_UNEXPECTED, session=session)
+
+
+@case(
+    "request-stream.control-frame",
+    "H3-7.2-02",
+    variants={
+        "settings": (FrameType.SETTINGS, b""),
+        "max-push-id": (FrameType.MAX_PUSH_ID, varint(0)),
+        "cancel-push": (FrameType.CANCEL_PUSH, varint(0)),
+    },
+    negative=True,
+    witness="RFC 9114 §7.2.3, §7.2.4, §7.2.7: H3_FRAME_UNEXPECTED",
+)
+def control_frame(run: Run) -> None:
+    """A frame of the control stream on a request stream is a connection error.
+
+    RFC 9114 §7.2: H3_FRAME_UNEXPECTED. The twin sends a reserved frame type with the same payload.
+    """
+    session = run.establish()
+    known, payload = run.variant
+    frame_type = run.vary(good=reserved(1), bad=int(known))
+    run.peer.open_bidi(
+        frame(frame_type, payload) + headers_frame(encode_literal(run.get_fields())), end_stream=True
+    )
+    run.expect("H3-7.2-02", "connection-error", code=FRAME_UNEXPECTED, session=session)
+
+
+@case(
+    "request-stream.http2-frame",
+    "H3-7.2-09",
+    variants={"priority": 0x02, "ping": 0x06, "window-update": 0x08, "continuation": 0x09},
+    negative=True,
+    witness="RFC 9114 §7.2.8: MUST be treated as H3_FRAME_UNEXPECTED",
+)
+def http2_frame(run: Run) -> None:
+    """Frame types that only HTTP/2 uses are an error on the CONNECT stream as well.
+
+    RFC 9114 §7.2.8.
+    """
+    session = run.establish()
+    frame_type = run.vary(good=reserved(2), bad=run.variant)
+    session.send(frame(frame_type, bytes(4)))
+    run.expect("H3-7.2-09", "connection-error", code=FRAME_UNEXPECTED, session=session)
+
+
+@case("request-stream.frame-cut-by-fin", "H3-7.1-02", negative=True, witness="RFC 9114 §7.1: H3_FRAME_ERROR")
+def frame_cut_by_fin(run: Run) -> None:
+    """A frame cut off by the end of the stream is a connection error of type H3_FRAME_ERROR.
+
+    RFC 9114 §7.1. The twin has the bytes that are missing (an unknown capsule, complete).
+    """
+    session = run.establish()
+    complete = data_frame(b"\x17\x08" + bytes(8))
+    session.send(run.vary(good=complete, bad=complete[:7]), end_stream=True)
+    run.expect("H3-7.1-02", "connection-error", code=FRAME_ERROR, session=session, twin="session-closed")
+
+
+@case(
+    "request-stream.incomplete", "H3-4.1-05", witness="RFC 9114 §4.1: SHOULD abort with H3_REQUEST_INCOMPLETE"
+)
+def incomplete(run: Run) -> None:
+    """A request stream that ends without a request is answered with H3_REQUEST_INCOMPLETE.
+
+    RFC 9114 §4.1 (SHOULD).
+    """
+    session = run.establish()
+    stream = run.peer.open_bidi(b"", end_stream=True)
+    run.expect("H3-4.1-05", "stream-error", code=REQUEST_INCOMPLETE, stream=stream, session=session)
+
+
+@case(
+    "request-stream.unknown-frames",
+    "H3-4.1-04",
+    "H3-7.2-10",
+    variants={"before": "before", "after": "after", "large": "large"},
+    witness="RFC 9114 §4.1, §9: unknown frame types are ignored",
+)
+def unknown_frames(run: Run) -> None:
+    """Unknown and reserved frames before and behind the HEADERS of a session request are skipped.
+
+    RFC 9114 §4.1, §7.2.8, §9.
+    """
+    run.connect()
+    size = 100_000 if run.variant == "large" else 10
+    extra = frame(reserved(5), bytes(size)) + frame(0x3FFF77, b"unassigned")
+    request = run.reserve()
+    headers = headers_frame(encode_literal(run.good_fields()))
+    request.send(headers + extra if run.variant == "after" else extra + headers)
+    run.expect("H3-4.1-04", "established", stream=request, also=("H3-7.2-10",), keep_mark=True)
+    run.expect("H3-4.1-04", "tolerated", session=request)
+
+
+@case(
+    "request-stream.second-headers",
+    "H3-4.1-01",
+    negative=True,
+    witness="RFC 9114 §4.1: H3_MESSAGE_ERROR or H3_FRAME_UNEXPECTED",
+)
+def second_headers(run: Run) -> None:
+    """A second request on the same stream is malformed.
+
+    RFC 9114 §4.1: two rules meet, so a stream error and a connection error both count.
+    """
+    session = run.establish()
+    fields = headers_frame(encode_literal(run.get_fields()))
+    stream = run.peer.open_bidi(fields + run.vary(good=b"", bad=fields))
+    if run.twin:
+        stream.finish()
+    run.expect("H3-4.1-01", "any", stream=stream, session=session)

@@ -1,0 +1,319 @@
+"""The pytest plugin: cases as pytest items, against the target that ``--target`` names.
+
+Without ``--target`` (and without explicit paths into the suite) the plugin does nothing. With it,
+``conformance/cases`` and ``scenarios`` are collected, each case in each chosen draft is one item, and a
+case runs in the set-up phase of its item, so that one that cannot be judged is an error and never a pass.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.harness.case import Case, cases_of, load_cases
+from conformance.harness.embedded import EmbeddedFailed
+from conformance.harness.gate import Gate
+from conformance.harness.openers import InvalidTarget
+from conformance.harness.probe import ProbeFailed, probe
+from conformance.harness.results import assemble
+from conformance.harness.runner import Player
+from conformance.harness.setup import (
+    Selection,
+    capabilities_from_json,
+    capabilities_json,
+    choose_drafts,
+    make_target,
+    select,
+    start_embedded,
+)
+from conformance.harness.target import Target
+from conformance.options import InvalidOption, RunOptions, describe
+from conformance.recording import Recorder, read_spool, write_spool
+from reports.baseline import BaselineError
+from reports.files import RunError
+from reports.verdict import Verdict
+
+ROOT = Path(__file__).resolve().parent.parent
+CASE_FOLDERS = (ROOT / "conformance" / "cases", ROOT / "scenarios")
+PROPERTY = "wtconform"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of a run (conformance/options.py)."""
+    group = parser.getgroup("wtconform", "WebTransport conformance")
+    defaults = RunOptions()
+    for name, description in describe():
+        flag = ("--" if description.pop("bare", False) else "--wt-") + name.replace("_", "-")
+        default = getattr(defaults, name)
+        arguments: dict[str, Any] = {"dest": f"wt_{name}", "help": description["help"], "default": default}
+        if isinstance(default, bool):
+            arguments["action"] = "store_true"
+        elif isinstance(default, list):
+            arguments |= {"action": "append", "metavar": description.get("metavar")}
+        elif "choices" in description:
+            arguments["choices"] = description["choices"]
+        else:
+            kind = int if name == "declare_draft" else Path if name in ("baseline", "out", "ca") else str
+            arguments |= {"type": kind, "metavar": description.get("metavar", name.upper())}
+        group.addoption(flag, **arguments)
+
+
+def options_of(config: pytest.Config) -> RunOptions:
+    """Return the options of a run."""
+    values = {name: config.getoption(f"wt_{name}") for name, _ in describe()}
+    return RunOptions(**values)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the target, in the controller; workers get what it found."""
+    config.addinivalue_line("markers", "disruptive: floods or exhausts the target; runs alone and last")
+    options = options_of(config)
+    if options.target is None:
+        return
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args[:] = [str(folder) for folder in CASE_FOLDERS]
+    worker = getattr(config, "workerinput", None)
+    try:
+        plugin = WorkerSide(config, worker) if worker is not None else ControllerSide(config, options)
+    except (InvalidOption, InvalidTarget, RunError, BaselineError) as error:
+        raise pytest.UsageError(str(error)) from None
+    except (ProbeFailed, EmbeddedFailed) as error:
+        pytest.exit(str(error), returncode=3)
+    config.pluginmanager.register(plugin, "wtconform-run")
+
+
+class RunSide:
+    """What controller and workers have in common: collecting and playing."""
+
+    target: Target
+    options: RunOptions
+    selections: list[Selection]
+    gate: Gate
+    spool: Path
+
+    def arguments(self) -> list[str]:
+        """Return how the target is named on a command line that repeats a case."""
+        raise NotImplementedError
+
+    @pytest.hookimpl
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect the modules of cases."""
+        if file_path.suffix == ".py" and file_path.parent in CASE_FOLDERS and file_path.stem != "__init__":
+            return CaseModule.from_parent(parent, path=file_path, side=self)
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Play disruptive cases last."""
+        items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
+
+    @pytest.fixture(scope="session")
+    def wt_player(self) -> Player:
+        """The player of this process."""
+        return Player(self.target, gate=self.gate)
+
+    @pytest.fixture
+    def wt_case(self, wt_player: Player, request: pytest.FixtureRequest) -> str | None:
+        """Play the case of the item; return why it failed, None where it did not."""
+        selection: Selection = request.node.selection
+        outcome = wt_player.play(selection.case, selection.draft)
+        described = {"url": self.options.target or "", "draft": selection.draft.value}
+        result, evidence, replay = assemble(outcome, arguments=self.arguments(), target=described)
+        path = write_spool(self.spool, result, evidence, replay)
+        request.node.user_properties.append((PROPERTY, str(path)))
+        if request.config.pluginmanager.hasplugin("allure_listener"):
+            from reports.render import allure  # only where allure-pytest is active
+
+            allure.report(result, evidence)
+        match outcome.judgement.verdict:
+            case Verdict.UNSUPPORTED:
+                pytest.skip(outcome.judgement.reason)
+            case Verdict.INCONCLUSIVE:
+                pytest.fail(
+                    f"inconclusive: {outcome.judgement.reason}\nreplay: {result['replay']}", pytrace=False
+                )
+            case Verdict.FAIL:
+                return f"{outcome.judgement.reason}\nreplay: {result['replay']}"
+            case Verdict.NON_STRICT if self.options.strict:
+                return f"non-strict: {outcome.judgement.reason}\nreplay: {result['replay']}"
+        return None
+
+
+class CaseModule(pytest.Module):
+    """A module of cases; imported by its name in the package, not by its path."""
+
+    side: RunSide
+
+    @classmethod
+    def from_parent(cls, parent: Any, *, side: RunSide, **arguments: Any) -> Any:
+        """Create the collector."""
+        module = super().from_parent(parent, **arguments)
+        module.side = side
+        return module
+
+    def _getobj(self) -> Any:
+        return importlib.import_module(
+            f"{self.path.parent.relative_to(ROOT).as_posix().replace('/', '.')}.{self.path.stem}"
+        )
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Return an item for each selected case and draft."""
+        names = {case.identifier for case in cases_of(self.obj.__name__)}
+        for selection in self.side.selections:
+            if selection.case.identifier in names:
+                yield CaseItem.from_parent(self, selection=selection)
+
+
+class CaseItem(pytest.Function):
+    """A case in one draft."""
+
+    selection: Selection
+
+    @classmethod
+    def from_parent(cls, parent: Any, *, selection: Selection, **arguments: Any) -> Any:
+        """Create the item."""
+        case = selection.case
+        item = super().from_parent(
+            parent, name=f"{case.identifier}[{selection.draft}]", callobj=_body(case), **arguments
+        )
+        item.selection = selection
+        if case.disruptive:
+            item.add_marker(pytest.mark.disruptive)
+        return item
+
+
+def _body(case: Case) -> Any:
+    def body(wt_case: str | None) -> None:
+        if wt_case is not None:
+            pytest.fail(wt_case, pytrace=False)
+
+    body.__doc__ = case.description
+    return body
+
+
+class WorkerSide(RunSide):
+    """A worker of pytest-xdist."""
+
+    def __init__(self, config: pytest.Config, given: dict[str, Any]) -> None:
+        handed = given["wtconform"]
+        self.options = RunOptions(
+            **{**vars(options_of(config)), **{k: v for k, v in handed["options"].items()}}
+        )
+        self._arguments = list(handed["arguments"])
+        self.target = make_target(self.options).with_capabilities(
+            capabilities_from_json(handed["capabilities"])
+        )
+        self.selections = _selections([Selected(*item) for item in handed["selections"]])
+        self.spool = Path(handed["spool"])
+        self.gate = Gate(self.spool / "gate")
+
+    def arguments(self) -> list[str]:
+        """Return how the controller's command line named the target."""
+        return self._arguments
+
+
+class Selected(tuple[str, str]):
+    """Identifier and draft of a selected case, as it travels to a worker."""
+
+    __slots__ = ()
+
+    def __new__(cls, identifier: str, draft: str) -> Selected:
+        """Make the pair."""
+        return super().__new__(cls, (identifier, draft))
+
+
+def _selections(handed: Iterable[Selected]) -> list[Selection]:
+    from conformance.peer.drafts import Draft
+
+    cases = {case.identifier: case for case in load_cases()}
+    return [Selection(cases[identifier], Draft(draft)) for identifier, draft in handed]
+
+
+class ControllerSide(RunSide):
+    """The process that the user started: probes, hands out, records, reports."""
+
+    def __init__(self, config: pytest.Config, options: RunOptions) -> None:
+        self.config = config
+        self.stack = ExitStack()
+        try:
+            self._given = options
+            self.options = start_embedded(options, self.stack)
+            target = make_target(self.options)
+            self.recorder = Recorder(options, self.options, target.name)
+            self.stack.callback(self.recorder.close)
+            try:
+                self.target = target.with_capabilities(probe(target))
+            except ProbeFailed as error:
+                self.recorder.finish_unreachable(str(error))
+                raise
+            drafts = choose_drafts(options.draft, self.target.capabilities.drafts, target.name)
+            self.selections = select(load_cases(), drafts, options)
+        except BaseException:
+            self.stack.close()
+            raise
+        self.spool = self.recorder.spool
+        distributed = config.getoption("numprocesses", None)
+        self.gate = Gate(self.spool / "gate" if distributed else None)
+        self.recorder.begin(self.selections)
+
+    def arguments(self) -> list[str]:
+        """Return how the user named the target."""
+        return self.recorder.arguments
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand a worker what this process found."""
+        changed = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(self.options).items()
+            if value is not None
+        }
+        node.workerinput["wtconform"] = {
+            "options": changed,
+            "arguments": self.arguments(),
+            "capabilities": capabilities_json(self.target.capabilities),
+            "selections": [(item.case.identifier, item.draft.value) for item in self.selections],
+            "spool": str(self.spool),
+        }
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Record each case once, as soon as it is there."""
+        if report.when == "setup":
+            for name, value in report.user_properties:
+                if name == PROPERTY:
+                    self.recorder.add(*read_spool(Path(str(value))))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Write all reports, whatever ended the run, and set the exit status."""
+        try:
+            return (yield)
+        finally:
+            interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+            code = self.recorder.finish(interrupted=interrupted)
+            if session.exitstatus in (
+                pytest.ExitCode.OK,
+                pytest.ExitCode.TESTS_FAILED,
+                pytest.ExitCode.NO_TESTS_COLLECTED,
+            ):
+                session.exitstatus = code
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say where the reports are."""
+        for line in self.recorder.closing_lines():
+            terminalreporter.write_line(line)
+
+    def pytest_unconfigure(self) -> None:
+        """Stop the embedded server."""
+        self.stack.close()
+
+
+def handed_json(value: object) -> str:
+    """Return a value as JSON text; for tests of what travels to workers."""
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,135 @@
+"""What a run leaves behind while it runs: the run directory, the spool between processes, the summary."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from conformance.harness.setup import Selection
+from conformance.options import EMBEDDED, RunOptions
+from reports.baseline import BaselineOutcome, Known, apply_baseline, exit_code_with, load_baseline
+from reports.model import CaseResult, Evidence, Results
+from reports.store import RunWriter
+from reports.verdict import EXIT_INCONCLUSIVE
+
+
+def suite_version() -> str:
+    """Return the version of the suite."""
+    try:
+        return version("webtransport-conformance")
+    except PackageNotFoundError:
+        return "in-tree"
+
+
+def write_spool(spool: Path, case: CaseResult, evidence: Evidence, replay: Mapping[str, Any]) -> Path:
+    """Write what a case left for the process that records; return the file."""
+    path = spool / f"{uuid.uuid4().hex}.json"
+    path.write_text(json.dumps({"case": case, "evidence": evidence, "replay": replay}), encoding="utf-8")
+    return path
+
+
+def read_spool(path: Path) -> tuple[CaseResult, Evidence, dict[str, Any]]:
+    """Read and remove what ``write_spool`` wrote."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    path.unlink()
+    return value["case"], value["evidence"], value["replay"]
+
+
+def target_arguments(options: RunOptions) -> list[str]:
+    """Return the command line that names the same target in the same way."""
+    words = [options.target] if options.target else []
+    for name in ("ca", "connect_to", "origin", "client_cert", "declare_draft", "drafts"):
+        value = getattr(options, name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    if options.insecure:
+        words.append("--insecure")
+    for name in ("endpoint", "header"):
+        for value in getattr(options, name):
+            words += [f"--{name}", value]
+    return words
+
+
+class Recorder:
+    """Writes the run directory; ``given`` are the user's options, ``actual`` those with the URL of a server of ours."""
+
+    def __init__(self, given: RunOptions, actual: RunOptions, target: str) -> None:
+        self.given = given
+        self.arguments = target_arguments(given)
+        self.known: list[Known] = load_baseline(given.baseline) if given.baseline else []
+        self.results: Results | None = None
+        self.expected = 0
+        self._listeners: list[Any] = []
+        self._code = EXIT_INCONCLUSIVE
+        self._outcome = BaselineOutcome()
+        meta: dict[str, Any] = {
+            "suite_version": suite_version(),
+            "target": given.target if given.target not in (None, *EMBEDDED) else f"embedded {target} server",
+            "draft": given.draft,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "url": actual.target or "",
+        }
+        if given.shard:
+            meta["shard"] = given.shard
+        self.writer = RunWriter(given.out, meta)
+        self.spool = Path(tempfile.mkdtemp(prefix="wtconform-spool-"))
+
+    def listen(self, listener: Any) -> None:
+        """Tell ``listener.add(case)`` of each case."""
+        self._listeners.append(listener)
+
+    def begin(self, selections: Sequence[Selection]) -> None:
+        """Note how many cases are to come, and in which drafts."""
+        self.expected = len(selections)
+        self.writer.meta["draft"] = ", ".join(dict.fromkeys(item.draft.value for item in selections))
+
+    def add(self, case: CaseResult, evidence: Evidence, replay: Mapping[str, Any]) -> None:
+        """Record a case."""
+        stored = self.writer.add(case, evidence, replay)
+        for listener in self._listeners:
+            listener.add(stored)
+
+    def finish(self, *, interrupted: bool = False) -> int:
+        """Write the reports; return the exit code."""
+        notes = list(self.writer.meta.get("notes", ()))
+        missing = self.expected - len(self.writer.cases)
+        if missing:
+            notes.append(f"{missing} of {self.expected} cases did not run")
+        extra: dict[str, Any] = {"notes": notes} if notes else {}
+        if interrupted:
+            extra["interrupted"] = True
+        self.results = self.writer.finish(**extra)
+        if self.known:
+            today = datetime.now(UTC).date()
+            cases = self.results["cases"]
+            self._outcome = apply_baseline(cases, self.known, today=today, strict=self.given.strict)
+        self._code = exit_code_with(self.results, self._outcome, strict=self.given.strict)
+        if missing and not interrupted and self._code == 0:
+            self._code = EXIT_INCONCLUSIVE
+        return self._code
+
+    def finish_unreachable(self, text: str) -> None:
+        """Write the reports of a run that could not begin."""
+        self.results = self.writer.finish(notes=[text])
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the finished run."""
+        return self._code
+
+    def closing_lines(self) -> list[str]:
+        """Return what is said at the very end: problems of the baseline, where the reports are."""
+        lines = [f"baseline: {problem}" for problem in self._outcome.problems]
+        return [*lines, f"reports: {self.given.out / 'index.html'}"]
+
+    def close(self) -> None:
+        """Release files; the reports are kept."""
+        self.writer.close()
+        shutil.rmtree(self.spool, ignore_errors=True)
