@@ -88,10 +88,16 @@ class RunWriter:
         """Close events.ndjson without writing any report; ``finish`` does so too."""
         self._events.close()
 
-    def finish(self, **meta: Any) -> Results:
-        """Write results.json, junit.xml and index.html; ``meta`` is added to the run's meta."""
+    def finish(self, *, known: Mapping[tuple[str, str], str] | None = None, **meta: Any) -> Results:
+        """Write results.json, junit.xml and index.html; ``meta`` is added to the run's meta.
+
+        ``known``: the reason by ID and draft of each failure that the baseline knows.
+        """
         self._events.close()
         self.meta.update(meta)
+        for case in self._cases.values():
+            if known and (case["id"], case["draft"]) in known:
+                case["known"] = known[case["id"], case["draft"]]
         summed = results(self.meta, self._cases.values())
         write_reports(self.directory, summed)
         return summed

@@ -131,7 +131,7 @@ def _judge_expect(record: ExpectRecord) -> Grade:
                 _seen(record, clause.grade, f"{clause.says}: {reaction.describe()}", reaction, clause.id)
             )
         else:
-            grades.append(_silence(record, bound))
+            grades.append(_silence(record, bound, reacted=bool(reactions)))
     level = worst(grade.verdict for grade in grades)
     return next(grade for grade in grades if grade.verdict is level)
 
@@ -150,10 +150,13 @@ def _seen(record: ExpectRecord, raw: Verdict, sentence: str, reaction: Reaction,
     )
 
 
-def _silence(record: ExpectRecord, bound: Mapping[str, Any]) -> Grade:
+def _silence(record: ExpectRecord, bound: Mapping[str, Any], *, reacted: bool) -> Grade:
     chosen = reaction_set(record.set_name)
-    # A window that an event ended, but no clause knows the event, was a deadline for all others.
+    # A window that an event ended, but no clause knows the event, was a deadline for all others. Where
+    # nothing has to come, any reaction shows that the target did not hang: only dead silence is none.
     ended = "fence" if record.ended_by == "fence" else "deadline"
+    if chosen.by_absence and (reacted or record.ended_by == "event"):
+        ended = "fence"
     raw = chosen.fence if ended == "fence" else chosen.deadline
     says = chosen.fence_says if ended == "fence" else chosen.deadline_says
     if chosen.each is not None:

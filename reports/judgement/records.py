@@ -19,6 +19,7 @@ Operator: TypeAlias = Literal[
 ]
 ErrorKind: TypeAlias = Literal["own side closed", "exception", "target gone", "interrupted", "setup", "suite"]
 Limit: TypeAlias = Literal["none", "non_strict", "informational"]
+Broken: TypeAlias = Literal["fail", "non_strict", "informational", "inconclusive"]
 UnsupportedKind: TypeAlias = Literal["not negotiated", "cooperation"]
 
 
@@ -64,6 +65,7 @@ class CheckRecord:
 
     ``==``, ``in`` (observed is one of expected), ``contains`` (observed contains expected), ``is``
     (truth). Bytes are hexadecimal text. ``broken`` is the grade of a check that does not hold.
+    Inconclusive: where a loss may be nobody's fault, such as 0 of 20 datagrams.
     """
 
     record: ClassVar[str] = "check"
@@ -74,7 +76,7 @@ class CheckRecord:
     operator: Operator
     expected: Json
     observed: Json
-    broken: Literal["fail", "non_strict", "informational"] = "fail"
+    broken: Broken = "fail"
     also: tuple[str, ...] = ()
     twin: bool = False
     limit: Limit = "none"

@@ -1,7 +1,8 @@
 """JUnit XML, as Jenkins, GitLab and GitHub read it: one suite for each area.
 
 A fail is a ``failure``, an inconclusive case an ``error``, an unsupported one is ``skipped``; a non-strict
-one passes, and is a ``failure`` only in a run under ``--strict``. The verdict itself stands in
+one passes, and is a ``failure`` only in a run under ``--strict``. A failure that the baseline knows is
+``skipped``, too, so that CI and exit code agree. The verdict itself stands in
 ``system-out`` with reason, requirements and replay line.
 """
 
@@ -76,7 +77,12 @@ def _case(suite: ElementTree.Element, case: CaseResult, strict: bool) -> str | N
     message = one_line(case["reason"], MAX_MESSAGE)
     verdict = Verdict(case["verdict"])
     kind = None
-    if verdict is Verdict.FAIL or (strict and verdict is Verdict.NON_STRICT):
+    if case.get("known"):
+        ElementTree.SubElement(
+            element, "skipped", message=f"known failure: {one_line(case['known'], MAX_MESSAGE)}"
+        )
+        kind = "skipped"
+    elif verdict is Verdict.FAIL or (strict and verdict is Verdict.NON_STRICT):
         ElementTree.SubElement(element, "failure", type=verdict.value, message=message).text = visible(
             _details(case)
         )

@@ -202,6 +202,22 @@ def test_check(operator: Any, observed: Any, expected: Any, held: bool) -> None:
         assert judge_record(replace(check, broken="informational")).verdict is Verdict.INFORMATIONAL
 
 
+def test_a_check_may_be_inconclusive() -> None:
+    lost = CheckRecord(
+        requirement="R", level="MUST", name="x", operator=">", expected=0, observed=0, broken="inconclusive"
+    )
+    assert judge_case("c", [lost]).verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_absence_needs_its_fence_or_a_sign_of_life() -> None:
+    tolerated = replace(SILENT, set_name="tolerated", params={})
+    assert judge_case("c", [tolerated]).verdict is Verdict.FAIL
+    assert judge_case("c", [tolerated]).needs_confirmation
+    alive = replace(tolerated, events=({"kind": "data", "stream": 12},))
+    assert judge_case("c", [alive]).verdict is Verdict.PASS
+    assert judge_case("c", [replace(tolerated, ended_by="fence")]).verdict is Verdict.PASS
+
+
 def test_a_check_that_cannot_be_compared_is_inconclusive() -> None:
     check = CheckRecord(requirement="R", level="MUST", name="x", operator="<", expected=1, observed=None)
     assert judge_record(check).verdict is Verdict.INCONCLUSIVE

@@ -110,6 +110,15 @@ def test_junit_under_strict(run: Any) -> None:
     check_shape(ElementTree.fromstring(render_junit(run)))
 
 
+def test_known_failures_do_not_fail_ci(run: Any) -> None:
+    for case in run["cases"]:
+        if case["verdict"] == "fail":
+            case["known"] = "reported"
+    root = ElementTree.fromstring(render_junit(run))
+    check_shape(root)
+    assert (root.get("failures"), root.get("skipped")) == ("0", "3")
+
+
 def test_junit_of_nothing() -> None:
     check_shape(ElementTree.fromstring(render_junit(results(META, []))))
 

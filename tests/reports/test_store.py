@@ -80,6 +80,17 @@ def test_a_case_given_twice_replaces_the_first(tmp_path: Path, samples: Any) -> 
     assert [case["verdict"] for case in writer.finish()["cases"]] == ["fail"]
 
 
+def test_known_failures_are_marked(tmp_path: Path, samples: Any) -> None:
+    meta = {"suite_version": "1", "target": "t", "draft": "16", "time": "2026-11-22T17:00:00Z"}
+    writer = RunWriter(tmp_path, meta)
+    for item in samples[:2]:
+        writer.add(item.case, item.evidence)
+    results = writer.finish(known={(samples[1].case["id"], "16"): "reported"}, strict=True)
+    assert [case.get("known") for case in results["cases"]] == [None, "reported"]
+    assert results["meta"]["strict"] is True
+    assert ">known<" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
 def test_shards_are_merged_and_the_worse_verdict_counts(write_run: Any, samples: Any, tmp_path: Path) -> None:
     worse = copy.deepcopy(samples[0])
     worse.case["verdict"] = "fail"
