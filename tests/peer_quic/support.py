@@ -18,7 +18,7 @@ E = TypeVar("E", bound=wire.WireEvent)
 def server_options(**changes: Any) -> QuicOptions:
     """Server options with the cached certificate."""
     certificate = certificates.cached()
-    options = {
+    options: dict[str, Any] = {
         "is_client": False,
         "certificate": certificate.certificate,
         "private_key": certificate.private_key,
@@ -28,7 +28,11 @@ def server_options(**changes: Any) -> QuicOptions:
 
 def client_options(**changes: Any) -> QuicOptions:
     """Client options that trust the cached certificate."""
-    options = {"is_client": True, "server_name": "localhost", "ca_data": certificates.cached().pem}
+    options: dict[str, Any] = {
+        "is_client": True,
+        "server_name": "localhost",
+        "ca_data": certificates.cached().pem,
+    }
     return QuicOptions(**(options | changes))
 
 

@@ -9,6 +9,7 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -76,6 +77,14 @@ def self_signed(names: tuple[str, ...] = DEFAULT_NAMES, *, days: int = 10) -> Ce
         .sign(key, hashes.SHA256())
     )
     return Certificate(certificate, key)
+
+
+def load(certificate: Path, private_key: Path) -> Certificate:
+    """Read certificate and key from PEM files; raises OSError or ValueError."""
+    key = serialization.load_pem_private_key(private_key.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError(f"{private_key} is not an ECDSA key")
+    return Certificate(x509.load_pem_x509_certificate(certificate.read_bytes()), key)
 
 
 @lru_cache(maxsize=16)

@@ -28,7 +28,7 @@ class _KeyLogFile:
 def configuration_of(options: QuicOptions) -> QuicConfiguration:
     """Return the options of a connection in aioquic's form."""
     return QuicConfiguration(
-        alpn_protocols=list(options.alpn),
+        alpn_protocols=list(options.alpn) or None,
         cadata=options.ca_data,
         cafile=options.ca_file,
         certificate=options.certificate,

@@ -57,7 +57,7 @@ class QuicPeer:
         self.packet_filter: PacketFilter | None = None
         # Set by a host that serves many connections: called when this one has something to do.
         self.wake: Callable[[QuicPeer], None] | None = None
-        # Connection ids issued (True) and retired (False), for the host's demultiplexing.
+        # Connection ids issued (True) and retired (False), for that host's demultiplexing.
         self.connection_id_changes: list[tuple[bytes, bool]] = []
         self._dispatching = False
         self._dirty = False
@@ -423,8 +423,9 @@ class QuicPeer:
         try:
             while (event := self._engine.next_event()) is not None:
                 if isinstance(event, ConnectionIdIssued | ConnectionIdRetired):
-                    issued = isinstance(event, ConnectionIdIssued)
-                    self.connection_id_changes.append((event.connection_id, issued))
+                    if self.wake is not None:
+                        issued = isinstance(event, ConnectionIdIssued)
+                        self.connection_id_changes.append((event.connection_id, issued))
                 elif (translated := wire_event(self._engine, event)) is not None:
                     self.handler(translated)
         finally:

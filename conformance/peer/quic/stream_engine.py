@@ -6,6 +6,7 @@ listed in ``compat.py`` and checked when the package is imported.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import cast
 
@@ -32,6 +33,9 @@ from conformance.peer.quic.streams import (
 )
 
 compat.check()
+
+# What aioquic warns of is in the wire events; without a handler it would go to standard error.
+logging.getLogger("quic").addHandler(logging.NullHandler())
 
 # Room for the type and four variable-length integers.
 RESET_STREAM_AT_CAPACITY = 1 + 4 * 8

@@ -197,6 +197,17 @@ class ReliableSender(QuicStreamSender):
             self.is_finished = True
 
 
+class NumberedStream(QuicStream):
+    """A stream that hashes as its number.
+
+    aioquic decides the order of service with sets of streams; the order would else depend on memory
+    addresses, and no two runs were the same.
+    """
+
+    def __hash__(self) -> int:
+        return self.stream_id or 0
+
+
 class StreamTable(dict[int, QuicStream]):
     """The streams of a connection; each one gets the two parts above when it is put in."""
 
@@ -205,6 +216,7 @@ class StreamTable(dict[int, QuicStream]):
         self._late = late
 
     def __setitem__(self, stream_id: int, stream: QuicStream) -> None:
+        stream.__class__ = NumberedStream
         stream.sender = ReliableSender(stream_id, writable=not stream.sender.is_finished)
         stream.receiver = ReliableReceiver(
             stream_id, readable=not stream.receiver.is_finished, late=self._late
