@@ -71,7 +71,7 @@ STREAM_STOPPED: Final[int]
 """``(kind, stream, code: int | None)``. STOP_SENDING: the peer takes no more; writing raises :class:`StreamStoppedError`.
 ``None``: the code has no counterpart in the application's 32 bits."""
 STREAM_FINISHED: Final[int]
-"""``(kind, stream)``. Everything up to the FIN or the reset was acknowledged by the peer."""
+"""``(kind, stream)``. Everything up to the FIN was acknowledged by the peer; only after :meth:`Endpoint.watch_finished`."""
 DATAGRAMS: Final[int]
 """``(kind, session, list[bytes])``. In order of arrival."""
 ANSWER: Final[int]
@@ -87,17 +87,18 @@ Draft = Literal[16, 14, 7, 2]
 
 class ConnectionInfo(TypedDict):
     remote_address: tuple[str, int]
-    local_address: tuple[str, int]
+    local_ip: str | None
+    """Address of this side, where the system tells"""
     server_name: str | None
     alpn: str
     tls_cipher: str | None
-    """Name of the TLS cipher suite, where known"""
+    """Name of the TLS cipher suite (RFC 8446 §B.4)"""
     peer_certificates: list[bytes]
     """Chain of the peer in DER, leaf first; empty where it sent none"""
-    peer_settings: dict[int, int]
-    """HTTP/3 SETTINGS of the peer"""
-    drafts: list[int]
-    """Drafts that both sides speak, the preferred one first; empty: no WebTransport"""
+    draft: int | None
+    """The draft in use; ``None``: no WebTransport"""
+    unsupported: str | None
+    """Client: what the server lacks, so that every session is rejected"""
     peer_max_datagram_frame_size: int | None
     reset_stream_at: bool
     """The peer accepts RESET_STREAM_AT"""
@@ -128,7 +129,6 @@ class SessionInfo(TypedDict):
 
 class ConnectionStats(TypedDict):
     rtt_us: int
-    min_rtt_us: int
     cwnd: int
     mtu: int
     bytes_sent: int
@@ -151,7 +151,9 @@ class EndpointStats(TypedDict):
     sessions: int
     events_queued: int
     datagrams_dropped: int
-    """Application datagrams that were dropped because a queue was full"""
+    """Application datagrams that were dropped because a queue was full, or the peer takes none"""
+    send_errors: int
+    """UDP sends that the system refused; to QUIC they are losses"""
 
 class HandleError(LookupError):
     """The connection, session or stream is gone."""
@@ -196,14 +198,15 @@ class Endpoint:
           ``stream_receive_window``, ``receive_window``, ``send_window``, ``max_bidi_streams``, ``max_uni_streams``
           (limits for the peer at a time), ``max_datagram_frame_size`` (65535), ``datagram_send_buffer``,
           ``datagram_receive_buffer``, ``initial_mtu`` (1200..), ``max_mtu``, ``congestion`` (``"cubic"``, ``"newreno"``,
-          ``"bbr"``), ``gso`` (``bool``), ``max_ack_delay``.
-        * HTTP/3: ``max_field_section_size``, ``qpack_max_table_capacity``, ``qpack_blocked_streams``, ``grease``.
+          ``"bbr"``), ``gso`` (``bool``).
+        * HTTP/3: ``max_field_section_size``, ``grease`` (``bool``).
         * WebTransport (draft-16 §5, §4.6): ``max_sessions`` (per connection), ``initial_max_data``,
           ``initial_max_streams_bidi``, ``initial_max_streams_uni`` (0 for all three: no session flow control),
           ``max_buffered_streams``, ``max_buffered_datagrams`` (before their session is known).
         * Limits: ``max_connections`` (server, 10000), ``max_handshakes_per_address`` (from which on Retry is demanded),
           ``event_queue`` (slots, 65536), ``command_queue`` (slots, 16384), ``stream_read_buffer``,
-          ``stream_write_buffer``, ``max_datagrams_queued`` (per session, received and not drained).
+          ``stream_write_buffer``, ``max_datagrams_queued`` (per connection, received and not drained),
+          ``max_opening_streams`` (per connection, waiting for the peer's limits).
 
         :raises ConfigError: see there.
         :raises OSError: a socket can't be bound.
@@ -227,7 +230,8 @@ class Endpoint:
         """
 
     def close_connection(self, connection: int, code: int = 0x100, reason: str = "") -> None:
-        """CONNECTION_CLOSE with an HTTP/3 code (RFC 9114 §8.1), at once."""
+        """CONNECTION_CLOSE with an HTTP/3 code (RFC 9114 §8.1). With H3_NO_ERROR (0x100) its sessions are closed first,
+        and their ends given up to a second to arrive (draft-16 §6); else at once."""
 
     def goaway(self, connection: int) -> None:
         """GOAWAY (RFC 9114 §5.2) and WT_DRAIN_SESSION on each session: finish what there is, begin nothing new."""
@@ -241,19 +245,20 @@ class Endpoint:
         origin: str | None = None,
         headers: Headers = (),
         protocols: Sequence[str] = (),
+        require_protocol: bool = False,
     ) -> int:
-        """Client: extended CONNECT (draft-16 §3.2).
+        """Client: extended CONNECT (draft-16 §3.2). ``require_protocol``: close the session with WT_ALPN_ERROR if the
+        server chooses none of ``protocols``.
 
         :return: its handle; SESSION_READY or SESSION_REJECTED follows.
         """
 
-    def accept_session(
-        self, session: int, *, status: int = 200, headers: Headers = (), protocol: str | None = None
-    ) -> None:
-        """Server: accept a SESSION_REQUEST. ``protocol`` must be one of its ``protocols``, else ValueError."""
+    def accept_session(self, session: int, *, headers: Headers = (), protocol: str | None = None) -> None:
+        """Server: accept a SESSION_REQUEST with status 200. ``protocol`` has to be one of its ``protocols``, else
+        nothing is sent."""
 
     def reject_session(self, session: int, *, status: int = 404, headers: Headers = ()) -> None:
-        """Server: answer a SESSION_REQUEST with a status that is not 2xx. The handle is gone."""
+        """Server: answer a SESSION_REQUEST with a status of 300 to 599. The handle is gone."""
 
     def close_session(self, session: int, code: int = 0, reason: str = "", *, capsule: bool = True) -> None:
         """WT_CLOSE_SESSION (draft-16 §6). All streams of the session end; SESSION_CLOSED follows.
@@ -288,6 +293,9 @@ class Endpoint:
 
     def finish(self, stream: int) -> None:
         """End the sending direction after what was written. No error if it has ended already."""
+
+    def watch_finished(self, stream: int) -> bool:
+        """Ask for STREAM_FINISHED; to be called before the end is written. ``True``: finished already."""
 
     def reset(self, stream: int, code: int = 0) -> None:
         """Abandon the sending direction. ``code`` (32 bits) is mapped as in draft-16 §4.4; the stream's header remains
@@ -325,8 +333,9 @@ class Endpoint:
         """Without a query."""
     # End
     def close(self, code: int = 0x100, reason: str = "", timeout: float = 1.0) -> None:
-        """Close all connections, tell the peers, end the thread within ``timeout``; ENDPOINT_CLOSED follows. Idempotent.
-        Does not wait: use :meth:`join`. Dropping the last reference does the same."""
+        """Close all sessions, then all connections, and end the thread, within ``timeout`` if the peers do not answer;
+        ENDPOINT_CLOSED follows. Idempotent. Does not wait: use :meth:`join`. Dropping the last reference does the
+        same."""
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait without the GIL for the thread to end. ``False``: timed out."""

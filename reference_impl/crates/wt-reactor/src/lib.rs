@@ -1,1 +1,28 @@
-//! Drives the QUIC engine and the WebTransport state machine: sockets, timers, one thread per endpoint
+//! WebTransport endpoints: the QUIC engine, the state machine and UDP on one I/O thread each.
+//!
+//! An [`Endpoint`] is the application's side. Its methods may be called from any thread and never wait for the
+//! network; they become commands in a bounded lock-free queue. What happens comes back as [`Event`]s through
+//! another ([`Endpoint::drain`]), with one wake-up of a file descriptor per batch. Bytes of streams go from
+//! QUIC's buffers to the application's without being copied, and QUIC's flow control gives the peer credit for
+//! what the application has taken, not for what has arrived.
+
+mod app;
+mod channel;
+mod config;
+mod flow;
+mod inbox;
+mod io;
+mod message;
+mod tls;
+mod wake;
+
+pub use app::{Endpoint, EndpointStats, Failure};
+pub use config::{Config, Congestion, Error, Limits, Tls, Transport, Verify};
+pub use inbox::{Read, ReadError};
+pub use message::{
+    Answer, ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, SessionEndSource,
+    SessionInfo,
+};
+pub use tls::{certificate_hash, generate_self_signed};
+pub use wt_core::{AcceptOptions, ConnectRequest, Dir, Draft, Field, Role, SessionRequest};
+pub use wt_quic::ConnectionStats;

@@ -1,0 +1,85 @@
+//! Which new connections a server takes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rustc_hash::FxHashMap;
+
+use super::socket::host;
+
+/// What happens to a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accept,
+    /// The client has to show that its address is its own (RFC 9000 §8.1.2)
+    Retry,
+    /// CONNECTION_REFUSED
+    Refuse,
+}
+
+/// Counts the handshakes under way per host.
+pub(super) struct Admission {
+    max_connections: usize,
+    max_per_host: usize,
+    handshakes: FxHashMap<IpAddr, usize>,
+    pub(super) refused: u64,
+    pub(super) retries: u64,
+}
+
+impl Admission {
+    pub(super) fn new(max_connections: usize, max_per_host: usize) -> Self {
+        Self { max_connections, max_per_host, handshakes: FxHashMap::default(), refused: 0, retries: 0 }
+    }
+
+    /// `connections`: how many there are; `validated`: the address is known to be the client's.
+    pub(super) fn judge(&mut self, from: SocketAddr, connections: usize, validated: bool) -> Verdict {
+        let under_way = self.handshakes.get(&host(from.ip())).copied().unwrap_or(0);
+        // Before its address is validated, a host can be blamed for what another sends in its name
+        if connections >= self.max_connections
+            || under_way >= self.max_per_host.saturating_mul(4) && validated
+        {
+            self.refused += 1;
+            Verdict::Refuse
+        } else if under_way >= self.max_per_host && !validated {
+            self.retries += 1;
+            Verdict::Retry
+        } else {
+            Verdict::Accept
+        }
+    }
+
+    pub(super) fn begin(&mut self, from: SocketAddr) {
+        *self.handshakes.entry(host(from.ip())).or_default() += 1;
+    }
+
+    pub(super) fn end(&mut self, from: SocketAddr) {
+        let host = host(from.ip());
+        if let Some(count) = self.handshakes.get_mut(&host) {
+            *count -= 1;
+            if *count == 0 {
+                self.handshakes.remove(&host);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_of_one_host_leads_to_retry_and_then_refusal() {
+        let from: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let mut admission = Admission::new(100, 2);
+        assert_eq!(admission.judge(from, 0, false), Verdict::Accept);
+        (0..2).for_each(|_| admission.begin(from));
+        assert_eq!(admission.judge(from, 2, false), Verdict::Retry);
+        assert_eq!(admission.judge(from, 2, true), Verdict::Accept);
+        (0..6).for_each(|_| admission.begin(from));
+        assert_eq!(admission.judge(from, 8, true), Verdict::Refuse);
+        assert_eq!(admission.judge("192.0.2.2:1".parse().unwrap(), 8, false), Verdict::Accept);
+        assert_eq!(admission.judge(from, 100, true), Verdict::Refuse);
+        (0..8).for_each(|_| admission.end(from));
+        assert!(admission.handshakes.is_empty());
+        assert_eq!((admission.refused, admission.retries), (2, 1));
+    }
+}

@@ -1,0 +1,360 @@
+//! One connection: the QUIC engine and the state machine side by side.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use wt_core::{ConnectRequest, Input, SessionId, TransportFacts};
+use wt_quic::{
+    ConnectionError, ConnectionHandle, Dir, Endpoint, Event as QuicEvent, SendDatagramError, StreamEvent,
+    StreamId, TransportErrorCode,
+};
+
+use super::{
+    commands::Opening,
+    sink::Sink,
+    socket::Socket,
+    stream::{Reader, Sender, Stream},
+};
+use crate::{
+    config::Config,
+    flow::ConnectionFlow,
+    message::{ConnectionEnd, ConnectionEndSource, Event, Handle},
+};
+
+/// Calls of the socket in one round, so that other connections get their turn
+const TRANSMITS: usize = 16;
+
+pub(super) struct Connection {
+    pub(super) handle: Handle,
+    pub(super) quic_handle: ConnectionHandle,
+    pub(super) quic: wt_quic::Connection,
+    pub(super) core: wt_core::Connection,
+    pub(super) config: Arc<Config>,
+    pub(super) flow: Arc<ConnectionFlow>,
+    /// Index of the socket that packets came from last
+    pub(super) socket: usize,
+    /// In the reactor's list
+    pub(super) is_ready: bool,
+    /// Time of the timer's entry that is in force
+    pub(super) timer: Option<Instant>,
+    /// Counted as a handshake under way
+    pub(super) admitted_from: Option<SocketAddr>,
+    handshake_deadline: Instant,
+    close_deadline: Option<(Instant, u64, Bytes)>,
+    established: bool,
+    /// The application was told of the connection
+    pub(super) told_ready: bool,
+    /// The application was told of the end
+    pub(super) ended: bool,
+    pub(super) streams: FxHashMap<Handle, Stream>,
+    pub(super) by_id: FxHashMap<StreamId, Handle>,
+    /// Streams that may have something to read
+    pub(super) readable: VecDeque<Handle>,
+    /// Streams that the application has to read from first
+    pub(super) paused: Vec<Handle>,
+    /// Bytes that the application has not consumed
+    pub(super) outstanding: usize,
+    pub(super) sessions: FxHashMap<Handle, SessionId>,
+    pub(super) session_handles: FxHashMap<SessionId, Handle>,
+    /// Sessions that wait for SETTINGS or for a stream
+    pub(super) requests: VecDeque<(Handle, Box<ConnectRequest>)>,
+    /// Streams that wait for the peer's limits
+    pub(super) opening: VecDeque<(Handle, Opening)>,
+    pub(super) datagrams: VecDeque<Bytes>,
+}
+
+impl Connection {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        handle: Handle,
+        quic_handle: ConnectionHandle,
+        quic: wt_quic::Connection,
+        core: wt_core::Connection,
+        config: Arc<Config>,
+        flow: Arc<ConnectionFlow>,
+        socket: usize,
+        now: Instant,
+    ) -> Self {
+        Self {
+            handle,
+            quic_handle,
+            quic,
+            core,
+            handshake_deadline: now + config.transport.handshake_timeout,
+            config,
+            flow,
+            socket,
+            is_ready: false,
+            timer: None,
+            admitted_from: None,
+            close_deadline: None,
+            established: false,
+            told_ready: false,
+            ended: false,
+            streams: FxHashMap::default(),
+            by_id: FxHashMap::default(),
+            readable: VecDeque::new(),
+            paused: Vec::new(),
+            outstanding: 0,
+            sessions: FxHashMap::default(),
+            session_handles: FxHashMap::default(),
+            requests: VecDeque::new(),
+            opening: VecDeque::new(),
+            datagrams: VecDeque::new(),
+        }
+    }
+
+    /// Acts on what has happened. `true`: there is more to do at once.
+    pub(super) fn serve(&mut self, now: Instant, endpoint: &mut Endpoint, sink: &mut Sink) -> bool {
+        if self.quic.poll_timeout().is_some_and(|x| x <= now) {
+            self.quic.handle_timeout(now);
+        }
+        loop {
+            while let Some(event) = self.quic.poll_endpoint_events() {
+                if let Some(event) = endpoint.handle_event(self.quic_handle, event) {
+                    self.quic.handle_event(event);
+                }
+            }
+            let mut any = false;
+            while let Some(event) = self.quic.poll() {
+                any = true;
+                self.quic_event(event, sink);
+            }
+            self.read_streams(sink);
+            if !any {
+                break;
+            }
+        }
+        self.check_deadlines(now, sink);
+        if !self.ended && self.established {
+            let size = self.quic.datagrams().max_size().unwrap_or(0);
+            self.flow.max_datagram.store(size, Relaxed);
+        }
+        false
+    }
+
+    fn check_deadlines(&mut self, now: Instant, sink: &mut Sink) {
+        if self.quic.is_handshaking() && now >= self.handshake_deadline {
+            self.quic.close(now, super::code(0), Bytes::new());
+            let reason = "the handshake took too long".to_owned();
+            self.end(ConnectionEnd { source: ConnectionEndSource::Timeout, code: 0, reason }, sink);
+        }
+        if let Some((deadline, code, reason)) = &self.close_deadline {
+            if now >= *deadline || self.core.is_quiescent() {
+                let (code, reason) = (*code, reason.clone());
+                self.close_now(now, code, reason, sink);
+            }
+        }
+    }
+
+    /// When to be served again at the latest.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        let handshake = self.quic.is_handshaking().then_some(self.handshake_deadline);
+        let close = self.close_deadline.as_ref().map(|x| x.0);
+        [self.quic.poll_timeout(), handshake, close].into_iter().flatten().min()
+    }
+
+    /// Hands packets to the socket. `true`: there may be more.
+    pub(super) fn transmit(&mut self, now: Instant, sockets: &mut [Socket], packet: &mut Vec<u8>) -> bool {
+        let Some(socket) = sockets.get_mut(self.socket) else { return false };
+        let segments = socket.segments(self.quic.current_mtu());
+        for _ in 0..TRANSMITS {
+            if socket.is_blocked() {
+                return true;
+            }
+            packet.clear();
+            match self.quic.poll_transmit(now, segments, packet) {
+                Some(transmit) => socket.send(transmit, packet),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn quic_event(&mut self, event: QuicEvent, sink: &mut Sink) {
+        match event {
+            // A server can send as soon as it knows the client's transport parameters (RFC 9001 §5.7)
+            QuicEvent::HandshakeDataReady if self.quic.side().is_server() => self.establish(sink),
+            QuicEvent::HandshakeDataReady => {}
+            QuicEvent::Connected => self.establish(sink),
+            QuicEvent::ConnectionLost { reason } => self.end(describe(reason), sink),
+            QuicEvent::Stream(event) => self.stream_event(event, sink),
+            QuicEvent::DatagramReceived => {
+                while let Some(datagram) = self.quic.datagrams().recv() {
+                    self.core.handle(Input::Datagram(datagram));
+                    self.pump(sink);
+                }
+            }
+            QuicEvent::DatagramsUnblocked => self.send_datagrams(sink),
+        }
+    }
+
+    /// Begins HTTP/3 once our control stream can be opened.
+    fn establish(&mut self, sink: &mut Sink) {
+        if self.established || self.ended {
+            return;
+        }
+        let Some(control) = self.quic.streams().open(Dir::Uni) else { return };
+        self.established = true;
+        self.insert(sink.handle(), Stream::new(control, Reader::Done, Sender::Open));
+        let facts = TransportFacts {
+            peer_datagrams: self.quic.peer_max_datagram_frame_size().is_some_and(|x| x.into_inner() > 0),
+            peer_reset_stream_at: self.quic.peer_supports_reset_stream_at(),
+            early_data_accepted: self.quic.side().is_client() && self.quic.accepted_0rtt(),
+        };
+        let control = wt_core::StreamId(control.into());
+        self.core.handle(Input::Established { facts, control });
+        self.pump(sink);
+    }
+
+    fn stream_event(&mut self, event: StreamEvent, sink: &mut Sink) {
+        match event {
+            StreamEvent::Opened { dir } => {
+                while let Some(id) = self.quic.streams().accept(dir) {
+                    let sender = if dir == Dir::Bi { Sender::Open } else { Sender::Done };
+                    let handle = sink.handle();
+                    self.insert(handle, Stream::new(id, Reader::Core, sender));
+                    self.mark_readable(handle);
+                }
+            }
+            StreamEvent::Readable { id } => {
+                if let Some(&handle) = self.by_id.get(&id) {
+                    self.mark_readable(handle);
+                }
+            }
+            StreamEvent::Writable { id } => {
+                if let Some(&handle) = self.by_id.get(&id) {
+                    self.write_stream(handle, sink);
+                    self.carry_reset_on(handle, sink);
+                }
+            }
+            StreamEvent::Finished { id } => {
+                if let Some(&handle) = self.by_id.get(&id) {
+                    self.finished(handle, sink);
+                }
+            }
+            StreamEvent::Stopped { id, error_code } => {
+                // What came before it on the same stream counts first
+                self.read_streams(sink);
+                let (stream, code) = (wt_core::StreamId(id.into()), error_code.into_inner());
+                self.core.handle(Input::StreamStopped { stream, code });
+                self.pump(sink);
+                let handle = self.by_id.get(&id).copied();
+                if let Some((handle, stream)) = handle.and_then(|x| Some((x, self.streams.get_mut(&x)?))) {
+                    if stream.sender == Sender::Finished {
+                        // Nothing more will be acknowledged (RFC 9000 §3.5)
+                        stream.sender = Sender::Done;
+                        let _ = self.quic.send_stream(id).reset(error_code);
+                        self.forget_if_done(handle);
+                    }
+                }
+            }
+            StreamEvent::Available { .. } => {
+                self.establish(sink);
+                self.open_waiting(sink);
+            }
+        }
+    }
+
+    pub(super) fn insert(&mut self, handle: Handle, stream: Stream) {
+        self.by_id.insert(stream.id, handle);
+        self.streams.insert(handle, stream);
+    }
+
+    /// Hands queued datagrams to QUIC.
+    pub(super) fn send_datagrams(&mut self, sink: &mut Sink) {
+        while let Some(datagram) = self.datagrams.pop_front() {
+            let bytes = datagram.len();
+            match self.quic.datagrams().send(datagram, false) {
+                Err(SendDatagramError::Blocked(datagram)) => {
+                    self.datagrams.push_front(datagram);
+                    return;
+                }
+                Ok(()) => {}
+                // The path's limit shrank meanwhile, or the peer takes none
+                Err(_) => sink.count_dropped_datagram(),
+            }
+            self.flow.datagrams_out.fetch_sub(bytes, Relaxed);
+        }
+    }
+
+    /// Closes the connection; with H3_NO_ERROR only after the ends of its sessions have arrived (-16 §6), or a
+    /// second.
+    pub(super) fn close(&mut self, now: Instant, code: u64, reason: Bytes, sink: &mut Sink) {
+        const H3_NO_ERROR: u64 = 0x100;
+        if code == H3_NO_ERROR && self.established && !self.core.is_quiescent() {
+            self.close_sessions(sink);
+            self.close_deadline.get_or_insert((now + std::time::Duration::from_secs(1), code, reason));
+        } else {
+            self.close_now(now, code, reason, sink);
+        }
+    }
+
+    pub(super) fn close_now(&mut self, now: Instant, code: u64, reason: Bytes, sink: &mut Sink) {
+        if !self.ended {
+            self.quic.close(now, super::code(code), reason.clone());
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            self.end(ConnectionEnd { source: ConnectionEndSource::Local, code, reason }, sink);
+        }
+    }
+
+    /// Whether closing now loses nothing.
+    pub(super) fn is_quiescent(&self) -> bool {
+        self.ended || !self.established || self.core.is_quiescent()
+    }
+
+    /// The connection is over: everything in it ends, and the application is told.
+    pub(super) fn end(&mut self, end: ConnectionEnd, sink: &mut Sink) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.close_deadline = None;
+        self.core.handle(Input::ConnectionLost);
+        self.pump(sink);
+        self.end_sessions(&end.reason, sink);
+        self.streams.clear();
+        self.by_id.clear();
+        self.readable.clear();
+        self.paused.clear();
+        self.datagrams.clear();
+        sink.event(Event::ConnectionClosed { connection: self.handle, end: Box::new(end) });
+    }
+}
+
+fn describe(error: ConnectionError) -> ConnectionEnd {
+    use ConnectionEndSource as Source;
+    let crypto = |code: u64| (0x100..0x200).contains(&code);
+    let text = error.to_string();
+    let (source, code, reason) = match error {
+        ConnectionError::VersionMismatch => (Source::Version, 0, text),
+        ConnectionError::TransportError(error) => {
+            let code = u64::from(error.code);
+            (if crypto(code) { Source::Tls } else { Source::Error }, code, text)
+        }
+        ConnectionError::ConnectionClosed(frame) => {
+            let code = u64::from(frame.error_code);
+            let source = match frame.error_code {
+                TransportErrorCode::CONNECTION_REFUSED => Source::Refused,
+                _ if crypto(code) => Source::Tls,
+                _ => Source::Transport,
+            };
+            (source, code, String::from_utf8_lossy(&frame.reason).into_owned())
+        }
+        ConnectionError::ApplicationClosed(frame) => {
+            let reason = String::from_utf8_lossy(&frame.reason).into_owned();
+            (Source::Application, frame.error_code.into_inner(), reason)
+        }
+        ConnectionError::Reset => (Source::Reset, 0, text),
+        ConnectionError::TimedOut => (Source::Timeout, 0, text),
+        ConnectionError::LocallyClosed => (Source::Local, 0, text),
+        ConnectionError::CidsExhausted => (Source::Error, 0, text),
+    };
+    ConnectionEnd { source, code, reason }
+}
