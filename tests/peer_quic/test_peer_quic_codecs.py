@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.peer.quic import frames, transport_parameters
@@ -72,6 +72,7 @@ def test_what_cannot_be_parsed_becomes_a_last_malformed_frame(payload: bytes, fr
     assert (last.name, last.frame_type, last.details["data"]) == ("malformed", frame_type, payload)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1400))
 def test_parsing_any_bytes_ends_without_raising(payload: bytes) -> None:
     parsed = list(frames.parse_frames(payload))
@@ -82,6 +83,7 @@ def test_parsing_any_bytes_ends_without_raising(payload: bytes) -> None:
 VARINT = st.integers(0, 2**62 - 1)
 
 
+@settings(deadline=None)
 @given(VARINT, VARINT, VARINT, VARINT, st.binary(max_size=50))
 def test_encoders_and_parser_agree(a: int, b: int, c: int, d: int, data: bytes) -> None:
     payload = (
@@ -111,6 +113,7 @@ def test_ack_eliciting_frames(payload: bytes, eliciting: bool) -> None:
 PARAMETERS = st.lists(st.tuples(VARINT, st.binary(max_size=40)), max_size=12)
 
 
+@settings(deadline=None)
 @given(PARAMETERS)
 def test_transport_parameters_survive_a_round_trip_with_order_and_duplicates(
     parameters: list[tuple[int, bytes]],
@@ -118,6 +121,7 @@ def test_transport_parameters_survive_a_round_trip_with_order_and_duplicates(
     assert transport_parameters.parse(transport_parameters.encode(parameters)) == parameters
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_transport_parameters_of_any_bytes_are_parsed_or_refused(data: bytes) -> None:
     with contextlib.suppress(transport_parameters.MalformedParameters):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.peer import events as wire
-from conformance.peer.quic import StreamNotWritable, certificates, frames
+from conformance.peer.quic import ServerHost, StreamNotWritable, certificates, frames
+from conformance.peer.quic.transport_parameters import integer
 from tests.peer_quic.support import (
     CLIENT,
     SERVER,
@@ -216,8 +217,6 @@ def test_a_violation_of_our_limits_is_our_own_close() -> None:
 
 
 def test_limits_are_announced_and_can_be_frozen() -> None:
-    from conformance.peer.quic.transport_parameters import integer
-
     limits = {"max_data": 5000, "max_stream_data": 1000, "max_streams_bidi": 7, "max_streams_uni": 0}
     pair = Pair(server={**limits, "raise_limits": False}).connect()
     parameters = pair.client.peer_transport_parameters
@@ -292,7 +291,7 @@ def test_calls_on_a_connection_that_is_over_have_no_effect() -> None:
     assert pair.client.closed is not None and pair.client.closed.error_code == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=1300), max_size=6), st.integers(0, 255))
 def test_garbage_never_raises(datagrams: list[bytes], first: int) -> None:
     pair = Pair()
@@ -305,7 +304,7 @@ def test_garbage_never_raises(datagrams: list[bytes], first: int) -> None:
     assert pair.client.closed is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(min_size=1, max_size=200), st.booleans())
 def test_any_frames_end_in_a_close_at_worst(payload: bytes, from_server: bool) -> None:
     pair = CONNECTED if CONNECTED.client.closed is None and CONNECTED.server.closed is None else _renew()
@@ -325,7 +324,5 @@ def _renew() -> Pair:
 
 
 def test_options_of_a_server_need_a_certificate() -> None:
-    from conformance.peer.quic import ServerHost
-
     with pytest.raises(ValueError, match="certificate"):
         ServerHost(client_options(), lambda _peer: lambda _event: None)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aioquic.quic.crypto import CryptoPair
 from aioquic.tls import CipherSuite
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.peer import events as wire
@@ -70,6 +70,7 @@ def test_a_log_is_bounded_by_bytes_too() -> None:
     assert log.cut is not None and log.cut.size == sum(5256 for _ in range(50 - len(kept)))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 60), st.integers(0, 60))
 def test_since_returns_what_a_plain_list_would_but_for_the_cut(limit: int, count: int, mark: int) -> None:
     log = EventLog(limit=limit)

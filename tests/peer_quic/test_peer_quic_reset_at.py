@@ -232,7 +232,7 @@ def test_the_frame_is_unknown_where_it_was_not_announced() -> None:
     assert pair.server.closed is not None and pair.server.closed.error_code == 0x07
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(0, 6000),
     st.integers(0, 6000),
