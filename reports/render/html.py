@@ -172,7 +172,8 @@ def _case_view(
         "id": one_line(case["id"], 200),
         "area": one_line(case["area"], 60),
         "title": case["title"],
-        "description": case.get("description", ""),
+        # The first line of a description is the title again.
+        "description": case.get("description", "").removeprefix(case["title"]).strip(),
         "verdict": case["verdict"],
         "label": _label(case["verdict"]),
         "icon": ICONS[case["verdict"]],

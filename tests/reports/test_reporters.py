@@ -286,6 +286,25 @@ def test_rows_name_codes_and_fields() -> None:
     assert "PROTOCOL_VIOLATION" in str(row(closed)[5])
 
 
+def test_frames_are_named_and_on_a_layer_of_their_own() -> None:
+    frame = {
+        "name": "QuicFrame",
+        "layer": "quic",
+        "frame_type": 4,
+        "frame_name": "reset_stream",
+        "packet_type": "1rtt",
+        "packet_number": 7,
+        "details": {"stream_id": 8, "error_code": 0x10E},
+    }
+    expected = [0.0, 0, "frame", "RESET_STREAM", "8", "error_code=H3_MESSAGE_ERROR (0x10e)  packet=1rtt 7"]
+    assert row(frame) == expected
+    assert row({**frame, "details": "x", "frame_name": 3})[2:4] == ["frame", "QuicFrame"]
+    close = {**frame, "frame_type": 0x1C, "frame_name": "connection_close", "details": {"error_code": 0x0A}}
+    assert "PROTOCOL_VIOLATION" in str(row(close)[5])
+    parameters = {"name": "TransportParameters", "layer": "quic", "parameters": {"29": "", "x": 1}}
+    assert row(parameters)[5] == "parameters=0x1d=, x=1"
+
+
 def test_views_of_records(samples: Any) -> None:
     views = [record_view(record) for item in samples for record in item.evidence["records"]]
     assert {view.kind for view in views} == {

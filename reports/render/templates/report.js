@@ -94,7 +94,7 @@
   }
 
   // --- wire log ---
-  const LAYERS = { packet: "packets", quic: "QUIC", h3: "HTTP/3", wt: "WebTransport" };
+  const LAYERS = { packet: "packets", frame: "frames", quic: "QUIC", h3: "HTTP/3", wt: "WebTransport" };
   const HARD = new Set(["ConnectionClosed", "StreamReset", "StopSending", "Malformed"]);
 
   function drawRows(body, log, shown) {
@@ -114,7 +114,7 @@
 
   function drawLog(place, logs) {
     const shown = new Set(["quic", "h3", "wt"]);
-    let current = logs[0];
+    let current = logs.find((log) => log.label.startsWith("case")) ?? logs[0];
     const tools = make("div", undefined, "tools");
     const scroll = make("div", undefined, "scroll");
     const table = make("table");
