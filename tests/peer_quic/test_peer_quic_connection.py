@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.peer import events as wire
-from conformance.peer.quic import ServerHost, StreamNotWritable, certificates, frames
+from conformance.peer.quic import QuicPeer, ServerHost, StreamNotWritable, certificates, frames
 from conformance.peer.quic.transport_parameters import integer
 from tests.peer_quic.support import (
     CLIENT,
@@ -125,6 +125,40 @@ def test_resets_and_stop_sending_carry_their_codes() -> None:
     pair.server.reset_stream(stream, 1)
     pair.settle()
     assert pair.server.closed is None
+
+
+def test_the_other_side_may_stop_a_stream_that_a_later_one_opened() -> None:
+    pair = Pair().connect()
+    pair.client.send_stream(8, b"x")
+    assert pair.run(lambda: stream_bytes(pair.served, 8) == b"x")
+    pair.server.stop_sending(0, 5)  # RFC 9000 §2.1: stream 8 opened 0 and 4 too
+    assert pair.run(lambda: bool(received(pair.served, wire.StreamReset)))
+    assert (received(pair.seen, wire.StopSending)[0].stream_id, pair.client.closed) == (0, None)
+    pair.client.send_stream(4, b"y")
+    assert pair.run(lambda: stream_bytes(pair.served, 4) == b"y")
+
+
+def test_a_fault_inside_aioquic_is_our_own_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair().connect()
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("broken")
+
+    monkeypatch.setattr(pair.client._engine, "_payload_received", fail)
+    pair.server.send_ping()
+    assert pair.run(lambda: pair.server.closed is not None)
+    closed = pair.client.closed
+    assert closed is not None and (closed.by, closed.error_code) == ("local", 0x01)
+    assert closed.reason == "AssertionError in the QUIC engine: broken"
+
+
+def test_what_arrives_before_the_start_is_ignored() -> None:
+    client = QuicPeer(client_options(), lambda _event: None)
+    client.receive(bytes(1200), SERVER, 0.0)
+    client.handle_timer(0.0)
+    client.send_ping()
+    assert client.pending(0.0) == [] and client.timer() is None and not client.acked()
+    assert client.peer_certificate_sha256 is None and client.alpn is None
 
 
 def test_misuse_of_a_stream_is_refused() -> None:

@@ -120,6 +120,10 @@ def test_the_reliable_size_may_shrink_but_not_grow() -> None:
         pair.client.send_stream(2, b"more")
     pair.client.reset_stream_at(2, 7, 4)
     pair.client.reset_stream(2, 99)  # a plain reset, with the error code that must not change
+    pair.client.reset_stream(2, 98)
+    pair.client.reset_stream_at(2, 98, 0)  # without effect
+    reported = [(event.error_code, event.reliable_size) for event in sent(pair.seen, wire.StreamReset)]
+    assert reported == [(7, 8), (7, 4), (7, None)]
     assert pair.run(pair.client.acked)
     assert of_stream(pair) == [("data", b"0123456789"), ("reset", (7, 10, None))]
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from aioquic.quic.packet import encode_quic_version_negotiation
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from conformance.peer import events as wire
 from conformance.peer.quic import MemoryNetwork, QuicPeer, ServerHost, certificates
@@ -151,6 +155,19 @@ def test_certificates_are_short_lived_and_name_their_hosts() -> None:
     for names, days in (((), 5), (("a",), 0), (("a",), 15)):
         with pytest.raises(ValueError, match="certificate"):
             certificates.self_signed(names, days=days)
+
+
+def test_certificates_can_be_read_from_files(tmp_path: Path) -> None:
+    made = certificates.self_signed()
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_bytes(made.pem)
+    key.write_bytes(made.private_key_pem)
+    assert certificates.load(certificate, key).sha256 == made.sha256
+    other = ed25519.Ed25519PrivateKey.generate()
+    formats = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    key.write_bytes(other.private_bytes(*formats))
+    with pytest.raises(ValueError, match="ECDSA"):
+        certificates.load(certificate, key)
 
 
 def test_the_network_drops_what_nobody_receives_and_keeps_time() -> None:

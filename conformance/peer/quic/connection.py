@@ -232,9 +232,12 @@ class QuicPeer:
         )
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
-        """Send RESET_STREAM; without effect on a stream that is reset or finished."""
+        """Send RESET_STREAM; without effect on a stream that is reset like that or finished.
+
+        After RESET_STREAM_AT the error code of that one stays: it must not change.
+        """
         sender = self._sender(stream_id)
-        if sender is None or sender.is_finished:
+        if sender is None or sender.is_finished or sender.reset_code is not None:
             return
         sender.reset(error_code)
         self._report(
@@ -242,7 +245,7 @@ class QuicPeer:
                 time=self._engine.now,
                 sent=True,
                 stream_id=stream_id,
-                error_code=error_code,
+                error_code=error_code if sender.reliable_size is None else sender.reset_at_code,
                 final_size=sender.highest_offset,
                 reliable_size=None,
             )
@@ -255,7 +258,7 @@ class QuicPeer:
         StreamNotWritable where more is promised than was written, or than before.
         """
         sender = self._sender(stream_id)
-        if sender is None or sender.is_finished:
+        if sender is None or sender.is_finished or sender.reset_code is not None:
             return
         try:
             sender.reset_at(error_code, reliable_size)

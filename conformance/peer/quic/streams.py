@@ -99,7 +99,7 @@ class ReliableSender(QuicStreamSender):
         super().__init__(stream_id, writable)
         self.reliable_size: int | None = None
         self.stopped = False  # STOP_SENDING was received: nobody reads what is written.
-        self._reset_at_code = 0
+        self.reset_at_code = 0
         self._reset_at_acked = False
         self._fin_sent = False
 
@@ -125,12 +125,11 @@ class ReliableSender(QuicStreamSender):
 
         Raises ValueError where more is promised than was written, or than by an earlier reset (§5.2).
         """
-        if self.is_finished or self._reset_error_code is not None:
-            return
-        if reliable_size > (self._buffer_stop if self.reliable_size is None else self.reliable_size):
+        limit = self._buffer_stop if self.reliable_size is None else self.reliable_size
+        if not 0 <= reliable_size <= limit:
             raise ValueError("the reliable size exceeds what was written or promised before")
         if self.reliable_size is None:
-            self._reset_at_code = error_code
+            self.reset_at_code = error_code
         self.reliable_size = reliable_size
         self._reset_at_acked = False
         if reliable_size < self._buffer_stop:
@@ -145,7 +144,7 @@ class ReliableSender(QuicStreamSender):
 
     def reset(self, error_code: int) -> None:
         """Reset at once; after reset_at() its error code stays, which must not change (§5.2)."""
-        super().reset(error_code if self.reliable_size is None else self._reset_at_code)
+        super().reset(error_code if self.reliable_size is None else self.reset_at_code)
 
     def write(self, data: bytes, end_stream: bool = False) -> None:
         """Append data. Raises RuntimeError after the end or a reset of the stream."""
@@ -167,7 +166,7 @@ class ReliableSender(QuicStreamSender):
         """Return error code, final size and reliable size of the RESET_STREAM_AT frame to send."""
         assert self.reliable_size is not None
         self.reset_pending = False
-        return self._reset_at_code, self.highest_offset, self.reliable_size
+        return self.reset_at_code, self.highest_offset, self.reliable_size
 
     def on_data_delivery(self, delivery: QuicDeliveryState, start: int, stop: int, fin: bool) -> None:
         """Take the fate of a STREAM frame: below the reliable size, lost data is sent again (§5)."""
