@@ -14,6 +14,10 @@ from typing import Final, TypeAlias
 import pylsqpack
 
 Field: TypeAlias = tuple[bytes, bytes]
+# Continuation bytes of an integer: enough for 62 bits (RFC 9204 §4.1.1) and some needless ones.
+_MAX_SHIFT: Final = 7 * 15
+_EMPTY_SECTION: Final = b"\x00\x00"
+
 FieldEncoder: TypeAlias = Callable[[Iterable[Field]], bytes]
 
 
@@ -57,7 +61,7 @@ def read_prefix_integer(data: bytes | bytearray, bits: int, offset: int = 0) -> 
     if value < limit:
         return value, offset
     shift = 0
-    while offset < len(data) and shift <= 63:
+    while offset < len(data) and shift <= _MAX_SHIFT:
         value += (data[offset] & 0x7F) << shift
         shift += 7
         offset += 1
@@ -151,6 +155,8 @@ class SectionDecoder:
 
     def decode(self, stream_id: int, section: bytes) -> tuple[list[Field], bytes]:
         """Decode: (fields, bytes for the decoder stream). Raises QpackError or Blocked."""
+        if section == _EMPTY_SECTION:
+            return [], b""  # Valid (RFC 9204 §4.5), but the library takes it for cut.
         try:
             instructions, fields = self._decoder.feed_header(stream_id, section)
         except pylsqpack.StreamBlocked as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from pathlib import Path
 
 from conformance.peer.drafts import DRAFTS, Draft
 from conformance.peer.model.server import ModelServer
+from conformance.peer.quic.certificates import load
 from conformance.peer.quic.options import Address
 from conformance.peer.quic.udp import UdpLink
 
@@ -22,9 +24,14 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--drafts", type=_drafts, default=DRAFTS, help="for example 16,02 (default: all)")
+    parser.add_argument(
+        "--cert", type=Path, help="PEM file of the certificate (default: a new self-signed one)"
+    )
+    parser.add_argument("--key", type=Path, help="PEM file of its private key")
     parser.add_argument("--retry", action="store_true", help="make clients prove their address")
     arguments = parser.parse_args()
-    server = ModelServer(drafts=arguments.drafts, retry=arguments.retry)
+    certificate = load(arguments.cert, arguments.key) if arguments.cert and arguments.key else None
+    server = ModelServer(drafts=arguments.drafts, retry=arguments.retry, certificate=certificate)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -55,7 +55,7 @@ class Behaviour:
         # Dynamic table for what the client encodes (RFC 9204 §5).
         self.table_capacity = 4096
         self.blocked_streams = 16
-        self.max_field_section = 65536
+        self.max_field_section = 16384
         # Seconds that a graceful shutdown waits for the client to close its sessions (draft-16 §6).
         self.shutdown_timeout = 3.0
 

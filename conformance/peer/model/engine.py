@@ -9,7 +9,7 @@ The parts: ``control`` (unidirectional streams of HTTP/3 and QPACK), ``requests`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from conformance.peer.codepoints import H3, Setting, StreamType, TransportParameter
 from conformance.peer.drafts import FACTS, Draft, DraftFacts
@@ -38,8 +38,6 @@ from conformance.peer.wtheaders import is_server_initiated, is_unidirectional
 if TYPE_CHECKING:
     from conformance.peer.model.server import ServerContext
 
-MAX_VIOLATIONS: Final = 1000
-
 
 class Connection:
     """One client's connection; ``handle`` is the event handler of its QuicPeer."""
@@ -50,7 +48,6 @@ class Connection:
         self.server = server
         self.closing = False
         self.shutting_down = False
-        self.violations: list[str] = []
         self.client_settings: Mapping[int, int] | None = None
         self.draft: Draft | None = None
         self.next_request = 0
@@ -216,8 +213,7 @@ class Connection:
         if not self.applies(name):
             return False
         rule = self.behaviour.rules[name]
-        if len(self.violations) < MAX_VIOLATIONS:
-            self.violations.append(name)
+        self.server.note_violation(name)
         code = rule.code_in(self.draft)
         session = None if stream_id is None else self.sessions.of_stream(stream_id)
         match rule.scope:

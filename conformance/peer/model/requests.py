@@ -40,7 +40,8 @@ class RequestStream:
         self.ended = False
         self.early = bytearray()
         self.content_length = 0
-        self._parser = frame_parser()
+        # Compressed, a field section that is not too large takes less than its decoded size.
+        self._parser = frame_parser(max_payload=connection.behaviour.max_field_section)
         self._items: deque[Item] = deque()
         self._blocked = False
         self._trailers = False

@@ -18,6 +18,7 @@ from conformance.peer.quic.options import Address, QuicOptions
 from conformance.peer.quic.server import ServerHost
 
 MAX_TIMERS: Final = 100_000
+MAX_VIOLATIONS: Final = 10_000
 
 
 class ServerContext:
@@ -26,10 +27,10 @@ class ServerContext:
     def __init__(self) -> None:
         self.endpoints = Endpoints()
         self.connections: list[Connection] = []
+        self.violations: list[str] = []
         self.now = 0.0
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
-        self._closing: set[int] = set()
 
     def schedule(self, delay: float, action: Callable[[], None]) -> None:
         """Run ``action`` after ``delay`` seconds."""
@@ -53,6 +54,11 @@ class ServerContext:
         self.now = max(self.now, now)
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()
+
+    def note_violation(self, name: str) -> None:
+        """Keep the name of a broken rule, for tests and diagnosis."""
+        if len(self.violations) < MAX_VIOLATIONS:
+            self.violations.append(name)
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is over."""

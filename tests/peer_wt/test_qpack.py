@@ -1,0 +1,107 @@
+"""Field sections: the samples of RFC 9204 §B, round trips, and lies that have to be noticed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conformance.peer import qpack
+from conformance.peer.qpack import Blocked, QpackError, SectionDecoder
+
+FIELDS = st.lists(st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_size=200)), max_size=10)
+
+
+def test_literal_with_name_reference_of_rfc9204_b1() -> None:
+    section = qpack.section_prefix() + qpack.static_name_reference(1, b"/index.html")
+    assert section == bytes.fromhex("0000510b2f696e6465782e68746d6c")
+    assert SectionDecoder().decode(0, section)[0] == [(b":path", b"/index.html")]
+
+
+def test_dynamic_table_of_rfc9204_b2() -> None:
+    instructions = (
+        qpack.set_capacity(220)
+        + qpack.insert_static_name(0, b"www.example.com")
+        + qpack.insert_static_name(1, b"/sample/path")
+    )
+    assert instructions == bytes.fromhex(
+        "3fbd01" + "c00f7777772e6578616d706c652e636f6d" + "c10c2f73616d706c652f70617468"
+    )
+    decoder = SectionDecoder(max_table_capacity=220, blocked_streams=1)
+    section = bytes.fromhex("03811011")
+    with pytest.raises(Blocked):
+        decoder.decode(4, section)
+    assert decoder.feed(instructions) == [4]
+    fields, acknowledgment = decoder.resume(4)
+    assert fields == [(b":authority", b"www.example.com"), (b":path", b"/sample/path")]
+    assert acknowledgment == qpack.section_acknowledgment(4) == bytes.fromhex("84")
+
+
+def test_speculative_insert_of_rfc9204_b3() -> None:
+    assert qpack.insert_literal(b"custom-key", b"custom-value") == bytes.fromhex(
+        "4a637573746f6d2d6b65790c637573746f6d2d76616c7565"
+    )
+    assert qpack.insert_count_increment(1) == b"\x01"
+
+
+def test_duplicate_and_cancellation_of_rfc9204_b4() -> None:
+    assert qpack.duplicate(2) == b"\x02"
+    assert qpack.stream_cancellation(8) == b"\x48"
+
+
+# RFC 7541 §C.1.1 to §C.1.3.
+@pytest.mark.parametrize(("value", "bits", "encoded"), [(10, 5, "0a"), (1337, 5, "1f9a0a"), (42, 8, "2a")])
+def test_prefix_integers_of_rfc7541(value: int, bits: int, encoded: str) -> None:
+    assert qpack.prefix_integer(value, bits).hex() == encoded
+
+
+@given(st.integers(0, (1 << 62) - 1), st.integers(1, 8), st.integers(0, 3))
+def test_prefix_integer_round_trip(value: int, bits: int, padding: int) -> None:
+    encoded = qpack.prefix_integer(value, bits, padding=padding)
+    assert qpack.read_prefix_integer(encoded, bits) == (value, len(encoded))
+    assert all(qpack.read_prefix_integer(encoded[:cut], bits) is None for cut in range(len(encoded)))
+
+
+@pytest.mark.parametrize("name", qpack.ENCODERS)
+@given(fields=FIELDS)
+def test_encoders_round_trip(name: str, fields: list[qpack.Field]) -> None:
+    assert SectionDecoder().decode(0, qpack.ENCODERS[name](fields)) == (fields, b"")
+
+
+def test_literal_has_no_references_and_no_huffman() -> None:
+    assert qpack.encode_literal([(b"ab", b"c")]) == bytes.fromhex("0000" + "226162" + "0163")
+
+
+LIES = {
+    "static index 99": qpack.section_prefix() + qpack.indexed_static(99),
+    "impossible insert count": qpack.section_prefix(200),
+    "insert count with capacity 0": qpack.section_prefix(1),
+    "dynamic reference without entries": qpack.section_prefix() + qpack.indexed_dynamic(0),
+    "cut literal": qpack.encode_literal([(b"ab", b"c")])[:-1],
+    "string longer than the section": qpack.section_prefix() + b"\x51" + qpack.prefix_integer(1 << 40, 7),
+    "prefix only half": b"\x00",
+}
+
+
+@pytest.mark.parametrize("section", LIES.values(), ids=LIES)
+def test_lies_are_noticed(section: bytes) -> None:
+    with pytest.raises(QpackError):
+        SectionDecoder().decode(0, section)
+
+
+@given(st.binary(max_size=100))
+def test_decoder_takes_anything(data: bytes) -> None:
+    decoder = SectionDecoder(max_table_capacity=4096, blocked_streams=1)
+    try:
+        decoder.decode(0, data)
+    except (Blocked, QpackError):
+        return
+
+
+@given(st.binary(max_size=100))
+def test_encoder_stream_takes_anything(data: bytes) -> None:
+    decoder = SectionDecoder(max_table_capacity=4096, blocked_streams=1)
+    try:
+        decoder.feed(data)
+    except QpackError:
+        return
