@@ -144,29 +144,18 @@ impl Connection {
             return Err(Fault(code::H3_SETTINGS_ERROR, "a setting is below the one that 0-RTT was based on"));
         }
         let settings = self.peer.insert(peer);
-        match self.role {
-            Role::Server => {
-                self.draft = settings.newest(&self.config.drafts);
-                self.settle_requests();
-            }
-            Role::Client => {
-                let shared: Vec<Draft> = self
-                    .config
-                    .drafts
-                    .iter()
-                    .copied()
-                    .filter(|draft| settings.newest(&[*draft]).is_some())
-                    .collect();
-                self.draft = shared.iter().copied().filter(|draft| self.missing(*draft).is_none()).max();
-                if self.draft.is_none() {
-                    let reason = shared.iter().max().and_then(|newest| self.missing(*newest));
-                    self.events.push_back(Event::Unsupported { reason: reason.unwrap_or(NO_SHARED_DRAFT) });
-                }
-            }
-        }
+        let shared: Vec<Draft> =
+            self.config.drafts.iter().copied().filter(|draft| settings.newest(&[*draft]).is_some()).collect();
+        // A server finds out at each request what its client lacks: the draft is the client's choice
+        let usable = |draft: &Draft| self.role == Role::Server || self.missing(*draft).is_none();
+        self.draft = shared.iter().copied().filter(usable).max();
         if let Some(draft) = self.draft {
             self.events.push_back(Event::Ready { draft });
+        } else if self.role == Role::Client {
+            let reason = shared.iter().max().and_then(|newest| self.missing(*newest));
+            self.events.push_back(Event::Unsupported { reason: reason.unwrap_or(NO_SHARED_DRAFT) });
         }
+        self.settle_requests();
         Ok(())
     }
 

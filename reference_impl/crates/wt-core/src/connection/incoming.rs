@@ -45,6 +45,8 @@ pub(super) struct Head {
     partial: varint::Partial,
     /// Bytes of the header so far
     length: u64,
+    /// The peer's STOP_SENDING; our side was reset at once
+    stopped: Option<u64>,
 }
 
 impl Head {
@@ -54,12 +56,17 @@ impl Head {
             (Dir::Bidi, Role::Server) => Next::Signal,
             (Dir::Bidi, Role::Client) => Next::Frame,
         };
-        Self { next, partial: varint::Partial::default(), length: 0 }
+        Self { next, partial: varint::Partial::default(), length: 0, stopped: None }
     }
 
     /// After the signal value, which ended at `length`
     pub(super) fn session(length: u64) -> Self {
-        Self { next: Next::Session, partial: varint::Partial::default(), length }
+        Self { next: Next::Session, partial: varint::Partial::default(), length, stopped: None }
+    }
+
+    /// Takes note of STOP_SENDING. `false`: it came before.
+    pub(super) fn stop(&mut self, code: u64) -> bool {
+        self.stopped.replace(code).is_none()
     }
 }
 
@@ -88,7 +95,10 @@ impl Connection {
             };
             match (head.next, value) {
                 (Next::Session, session) => {
-                    return self.associate(SessionId(StreamId(session)), id, head.length, data, fin);
+                    let stopped = head.stopped;
+                    let held =
+                        HeldStream { stream: id, body: data, fin, reset: None, stopped, header: head.length };
+                    return self.associate(SessionId(StreamId(session)), held);
                 }
                 (Next::Type, WT_UNI_STREAM) | (Next::Signal, frame::WT_STREAM) => head.next = Next::Session,
                 (Next::Signal, _) => {
@@ -152,21 +162,14 @@ impl Connection {
     }
 
     /// Finds the session of a stream (-16 §4, §4.6, §6).
-    fn associate(
-        &mut self,
-        session: SessionId,
-        id: StreamId,
-        header: u64,
-        body: Bytes,
-        fin: bool,
-    ) -> Result<Feed, Fault> {
+    fn associate(&mut self, session: SessionId, held: HeldStream) -> Result<Feed, Fault> {
+        let (id, fin) = (held.stream, held.fin);
         if !session.0.is_request() {
             return Err(Fault(
                 code::H3_ID_ERROR,
                 "a session ID that is no client-initiated bidirectional stream",
             ));
         }
-        let held = HeldStream { stream: id, body, fin, reset: None, stopped: None, header };
         match self.sessions.get(&session) {
             Some(state) if state.is_established() => {
                 self.attach(session, held);

@@ -304,12 +304,21 @@ impl Connection {
         }
         if self.data.contains_key(&id) {
             self.data_stopped(id, code);
-        } else if let Some(held) = self.early.find(id) {
-            if held.stopped.replace(code).is_none() {
-                self.actions.push_back(Action::Reset { stream: id, code });
+            return Ok(());
+        }
+        let is_new = match (self.early.find(id), self.streams.get_mut(&id)) {
+            (Some(held), _) => held.stopped.replace(code).is_none(),
+            (None, Some(Stream::Head(head))) => head.stop(code),
+            (None, Some(Stream::Request(_))) => {
+                if let Some(Stream::Request(request)) = self.streams.remove(&id) {
+                    self.request_stopped(id, request, code);
+                }
+                false
             }
-        } else if let Some(Stream::Request(request)) = self.streams.remove(&id) {
-            self.request_stopped(id, request, code);
+            _ => false,
+        };
+        if is_new {
+            self.reset(id, code);
         }
         Ok(())
     }
