@@ -160,13 +160,13 @@ class Endpoint:
         drafts = [draft for draft in self.config["drafts"] if draft in server.config["drafts"]]
         info = {
             "remote_address": address,
-            "local_address": ("127.0.0.1", 1),
+            "local_ip": "127.0.0.1",
             "server_name": server_name,
             "alpn": "h3",
             "tls_cipher": "TLS13_AES_128_GCM_SHA256",
             "peer_certificates": [],
-            "peer_settings": {0x2B61: 1 << 20, 0x2B64: 100, 0x2B65: 100},
-            "drafts": drafts,
+            "draft": drafts[0] if drafts else None,
+            "unsupported": None,
             "peer_max_datagram_frame_size": 65535,
             "reset_stream_at": True,
         }
@@ -225,13 +225,11 @@ class Endpoint:
         other.endpoint.put(SESSION_REQUEST, other.handle, ours.peer.handle, request)
         return session.handle
 
-    def accept_session(
-        self, session: int, *, status: int = 200, headers: Any = (), protocol: str | None = None
-    ) -> None:
+    def accept_session(self, session: int, *, headers: Any = (), protocol: str | None = None) -> None:
         ours: _Session = self._get(session, _Session)
         assert ours.peer is not None
         info = {
-            "status": status,
+            "status": 200,
             "headers": list(headers),
             "protocol": protocol,
             "draft": ours.peer.endpoint.config["drafts"][0],

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pywebtransport.types import Headers, SessionId, SessionState, StreamId
 
 if TYPE_CHECKING:
     from pywebtransport._session_base import SessionBase
 
+_FLOW_CONTROL_DRAFTS: Final = (16, 14)
+"""Drafts with session flow control; both ends of this library switch it on."""
+
 
 @dataclass(kw_only=True, frozen=True, slots=True)
 class SessionDiagnostics:
     """What is known of a session. Times are seconds of `time.perf_counter`, sizes are bytes.
 
-    Limits of the peer are 0 where session flow control is not in use (draft-16 §5.1).
+    Limits of the peer are 0: the core keeps flow control to itself.
     """
 
     active_streams: list[StreamId]
@@ -59,7 +62,6 @@ class SessionDiagnostics:
     def of(cls, session: SessionBase) -> SessionDiagnostics:
         """The diagnostics of a session at this moment."""
         config, connection = session._config, session._connection
-        peer = connection.initial_limits(session._draft)
         return cls(
             active_streams=sorted(stream.stream_id for stream in session._streams.values()),
             blocked_streams=sorted(s.stream_id for s in session._streams.values() if s._write_waiters),
@@ -71,7 +73,7 @@ class SessionDiagnostics:
             datagram_bytes_sent=session._datagram_bytes_sent,
             datagrams_received=session._datagrams_received,
             datagrams_sent=session._datagrams_sent,
-            flow_control_negotiated=any(peer),
+            flow_control_negotiated=session._draft in _FLOW_CONTROL_DRAFTS,
             headers=session._headers,
             is_client=connection.is_client,
             local_data_consumed=session._bytes_received,
@@ -83,9 +85,9 @@ class SessionDiagnostics:
             local_streams_bidi_opened=session._opened["local_bidi"],
             local_streams_uni_opened=session._opened["local_uni"],
             path=session._path,
-            peer_max_data=peer[0],
-            peer_max_streams_bidi=peer[1],
-            peer_max_streams_uni=peer[2],
+            peer_max_data=0,
+            peer_max_streams_bidi=0,
+            peer_max_streams_uni=0,
             peer_streams_bidi_closed=session._peer_closed["bidi"],
             peer_streams_bidi_opened=session._opened["peer_bidi"],
             peer_streams_uni_closed=session._peer_closed["uni"],

@@ -7,7 +7,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pywebtransport import _core
 from pywebtransport._endpoint import EndpointDriver, Target, emitter_limits, header_bytes, header_lines
@@ -20,15 +20,13 @@ from pywebtransport.types import Address, ConnectionHandle, ConnectionState, Eve
 if TYPE_CHECKING:
     from pywebtransport.config import ClientConfig, ServerConfig
 
-SETTINGS_WT_INITIAL_MAX_STREAMS_UNI: Final = 0x2B64
-SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI: Final = 0x2B65
-SETTINGS_WT_INITIAL_MAX_DATA: Final = 0x2B61
-_FLOW_CONTROL_DRAFTS: Final = (16, 14)
-
 
 @dataclass(kw_only=True, frozen=True, slots=True)
 class ConnectionDiagnostics:
-    """What is known of a connection. Times are seconds of `time.perf_counter`, sizes are bytes."""
+    """What is known of a connection. Times are seconds of `time.perf_counter`, sizes are bytes.
+
+    The initial limits of the peer are 0: the core keeps flow control to itself.
+    """
 
     active_session_handles: int
     active_stream_handles: int
@@ -139,7 +137,7 @@ class WebTransportConnection(Target):
     def info(self) -> dict[str, Any]:
         """What was negotiated.
 
-        `alpn`, `tls_cipher`, `drafts`, `peer_settings`, `reset_stream_at` and more.
+        `alpn`, `tls_cipher`, `draft`, `reset_stream_at` and more.
         """
         return dict(self._info or {})
 
@@ -152,20 +150,6 @@ class WebTransportConnection(Target):
         """The sessions that have not ended."""
         return list(self._sessions.values())
 
-    def initial_limits(self, draft: int) -> tuple[int, int, int]:
-        """The peer's initial limits of session flow control: data, bidirectional and unidirectional streams.
-
-        All 0 where the draft in use has no flow control (draft-16 §5.1).
-        """
-        settings = {} if self._info is None else self._info["peer_settings"]
-        if draft not in _FLOW_CONTROL_DRAFTS:
-            return (0, 0, 0)
-        return (
-            settings.get(SETTINGS_WT_INITIAL_MAX_DATA, 0),
-            settings.get(SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI, 0),
-            settings.get(SETTINGS_WT_INITIAL_MAX_STREAMS_UNI, 0),
-        )
-
     async def stats(self) -> dict[str, Any] | None:
         """Figures of QUIC: round-trip time, congestion window, packets, frames; `None` once it has ended."""
         try:
@@ -177,7 +161,6 @@ class WebTransportConnection(Target):
 
     async def diagnostics(self) -> ConnectionDiagnostics:
         """What is known of the connection."""
-        data, bidi, uni = self.initial_limits(_FLOW_CONTROL_DRAFTS[0])
         sessions = self.get_all_sessions()
         streams = sum(len(session._streams) for session in sessions)
         return ConnectionDiagnostics(
@@ -193,9 +176,9 @@ class WebTransportConnection(Target):
             is_client=self._is_client,
             local_goaway_sent=self._goaway_sent,
             peer_goaway_received=any(session.state == "draining" for session in sessions),
-            peer_initial_max_data=data,
-            peer_initial_max_streams_bidi=bidi,
-            peer_initial_max_streams_uni=uni,
+            peer_initial_max_data=0,
+            peer_initial_max_streams_bidi=0,
+            peer_initial_max_streams_uni=0,
             peer_max_datagram_frame_size=self.info.get("peer_max_datagram_frame_size"),
             peer_settings_received=self._info is not None,
             pending_request_count=sum(session.state == "connecting" for session in sessions),
