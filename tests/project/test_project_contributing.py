@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from conformance import requirements
+from conformance.deviants import definition
 from conformance.harness import case as registry
 from conformance.harness.case import Case
 from conformance.harness.inmemory import memory_target
@@ -54,7 +55,7 @@ def play(case: Case, behaviour: Behaviour) -> Outcome:
     return Player(target, second_runs=False).play(case, Draft.D16)
 
 
-@pytest.mark.parametrize("title", ["Add a requirement", "Add a case", "Add a reporter"])
+@pytest.mark.parametrize("title", ["Add a requirement", "Add a case", "Add a deviant", "Add a reporter"])
 def test_a_recipe_is_short(title: str) -> None:
     assert len(recipe(title).splitlines()) <= MAX_LINES
 
@@ -72,6 +73,15 @@ def test_recipe_of_a_requirement(tmp_path: Path) -> None:
 def test_recipe_of_a_case(example: Case) -> None:
     outcome = play(example, Behaviour())
     assert outcome.judgement.verdict is Verdict.PASS, outcome.judgement.reason
+
+
+def test_recipe_of_a_deviant(example: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(definition, "registry", {})
+    execute("Add a deviant")
+    (deviant,) = definition.registry.values()
+    assert example.requirements == deviant.requirements
+    outcome = play(example, deviant.behaviour([Draft.D16]))
+    assert outcome.judgement.verdict is Verdict.FAIL, outcome.judgement.reason
 
 
 def test_recipe_of_a_reporter() -> None:
