@@ -27,7 +27,9 @@ pub enum Input {
         /// Whether the stream ends after them
         fin: bool,
     },
-    /// The peer's RESET_STREAM or RESET_STREAM_AT has taken effect: nothing more will be read.
+    /// The peer's RESET_STREAM or RESET_STREAM_AT has taken effect: nothing more will be read. Where session
+    /// flow control is in force this also tells how a stream ended that `stop_stream` named, because the credit
+    /// that it used is known only then; `recv_closed` does the same where the final size is not known.
     StreamReset {
         /// The stream
         stream: StreamId,
@@ -61,7 +63,8 @@ pub struct TransportFacts {
     pub early_data_accepted: bool,
 }
 
-/// What the driver does with a stream after [`Input::StreamData`].
+/// What the driver does with a stream after [`Input::StreamData`]. Streams that `bind_stream` named are the
+/// driver's own from the start, in both directions, and are never fed; request streams of a client are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feed {
     /// The core reads this stream: give it what comes next.

@@ -238,3 +238,75 @@ fn decode(kind: u64, value: Bytes) -> Result<Capsule, Malformed> {
         _ => Capsule::Datagram(value),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: Known = Known { drain: true, flow_control: true, prohibits: true, max_datagram: 100 };
+
+    fn read(bytes: &[u8], step: usize, known: Known) -> Result<(Vec<Capsule>, bool), Malformed> {
+        let mut reader = CapsuleReader::new(known);
+        let mut out = Vec::new();
+        for chunk in bytes.chunks(step) {
+            let mut input = Bytes::copy_from_slice(chunk);
+            while let Some(capsule) = reader.next(&mut input)? {
+                out.push(capsule);
+            }
+        }
+        Ok((out, reader.at_boundary()))
+    }
+
+    fn capsule() -> impl Strategy<Value = Capsule> {
+        let dir = prop::sample::select(vec![Dir::Bidi, Dir::Uni]);
+        prop_oneof![
+            (any::<u32>(), "\\PC{0,100}").prop_map(|(code, reason)| Capsule::Close { code, reason }),
+            Just(Capsule::Drain),
+            (0..=varint::MAX).prop_map(Capsule::MaxData),
+            (0..=varint::MAX).prop_map(Capsule::DataBlocked),
+            (dir.clone(), 0..=varint::MAX).prop_map(|(dir, value)| Capsule::MaxStreams(dir, value)),
+            (dir, 0..=varint::MAX).prop_map(|(dir, value)| Capsule::StreamsBlocked(dir, value)),
+            prop::collection::vec(any::<u8>(), 0..100).prop_map(|payload| Capsule::Datagram(payload.into())),
+        ]
+    }
+
+    /// -16 §6 and §4.7, worked out by hand
+    #[test]
+    fn bytes_of_the_text() {
+        let close = Capsule::Close { code: 0x0102_0304, reason: "bye".into() };
+        assert_eq!(close.encode()[..], [0x68, 0x43, 7, 1, 2, 3, 4, b'b', b'y', b'e']);
+        assert_eq!(Capsule::Drain.encode()[..], [0x80, 0, 0x78, 0xae, 0]);
+        assert_eq!(Capsule::MaxData(5).encode()[..], [0x99, 0x0b, 0x4d, 0x3d, 1, 5]);
+    }
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        assert_eq!(truncate_message(&"a".repeat(2000)).len(), 1024);
+        let odd = format!("a{}", "\u{e9}".repeat(600));
+        assert_eq!(truncate_message(&odd).len(), 1023);
+        assert_eq!(truncate_message("short"), "short");
+    }
+
+    #[test]
+    fn large_values_are_refused_by_their_length() {
+        let head = [0x68, 0x43, 0xbf, 0xff, 0xff, 0xff];
+        assert!(read(&head, 64, ALL).is_err());
+        let mut datagram = vec![0, 0x40, 101];
+        datagram.extend([0; 101]);
+        assert_eq!(read(&datagram, 7, ALL), Ok((vec![], true)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_read(capsules in prop::collection::vec(capsule(), 0..6), step in 1usize..50) {
+            let bytes: Vec<u8> = capsules.iter().flat_map(|capsule| capsule.encode()).collect();
+            prop_assert_eq!(read(&bytes, step, ALL), Ok((capsules, true)));
+        }
+
+        #[test]
+        fn the_cut_does_not_matter(bytes: Vec<u8>, step in 1usize..9) {
+            prop_assert_eq!(read(&bytes, step, ALL), read(&bytes, 1000, ALL));
+        }
+    }
+}

@@ -213,3 +213,65 @@ impl Settings {
             || self.max_field_section_size < before.max_field_section_size
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn payload_of(frame: &[u8]) -> &[u8] {
+        let (_, length) = varint::decode(&frame[1..]).unwrap();
+        &frame[1 + length..]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sent_is_understood(
+            data in 0..=varint::MAX,
+            streams in 0u64..1 << 60,
+            fields in 0..=varint::MAX,
+            seed: Option<u64>,
+            is_server: bool,
+        ) {
+            let (role, peer) =
+                if is_server { (Role::Server, Role::Client) } else { (Role::Client, Role::Server) };
+            let config = Config {
+                initial_max_data: data,
+                initial_max_streams_bidi: streams,
+                max_field_section_size: fields,
+                ..Config::default()
+            };
+            let settings = Settings::of(&config, role);
+            let mut out = BytesMut::new();
+            settings.encode(seed, &mut out);
+            prop_assert_eq!(Settings::decode(payload_of(&out), peer, &Draft::ALL), Ok(settings));
+        }
+
+        #[test]
+        fn takes_anything(payload: Vec<u8>) {
+            let _ = Settings::decode(&payload, Role::Server, &Draft::ALL);
+        }
+    }
+
+    /// -16 §5.1 and -14 §5.1
+    #[test]
+    fn both_sides_switch_flow_control_on() {
+        let with = |sessions, data| Settings {
+            webtransport: [0, 0, sessions, 1],
+            limits: Limits { data, ..Limits::default() },
+            ..Settings::default()
+        };
+        for (draft, ours, theirs, on) in [
+            (Draft::D16, with(0, 1), with(0, 1), true),
+            (Draft::D16, with(0, 1), with(0, 0), false),
+            (Draft::D16, with(2, 1), with(2, 0), false),
+            (Draft::D14, with(2, 0), with(2, 0), true),
+            (Draft::D14, with(2, 0), with(1, 0), false),
+            (Draft::D14, with(1, 1), with(2, 0), true),
+            (Draft::D07, with(2, 1), with(2, 1), false),
+            (Draft::D02, with(2, 1), with(2, 1), false),
+        ] {
+            assert_eq!(Settings::flow_control(draft, &ours, &theirs), on, "{draft:?} {ours:?} {theirs:?}");
+        }
+    }
+}

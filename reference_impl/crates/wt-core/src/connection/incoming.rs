@@ -197,6 +197,7 @@ impl Connection {
             received = received.max(final_size.saturating_sub(header));
         }
         state.streams.insert(stream);
+        self.ignored = 0;
         let account = state.flow.as_mut().map_or(Ok(()), |flow| {
             flow.accepted(stream.dir())?;
             flow.received(received)

@@ -61,6 +61,8 @@ pub(super) struct RequestStream {
     pub(super) early_fin: bool,
     /// Our side is neither finished nor reset.
     pub(super) send_open: bool,
+    /// The request was one for a session.
+    pub(super) wants_session: bool,
 }
 
 /// Whether the stream is still read.
@@ -84,6 +86,7 @@ impl RequestStream {
             early: BytesMut::new(),
             early_fin: false,
             send_open: true,
+            wants_session: false,
         }
     }
 
@@ -92,8 +95,9 @@ impl RequestStream {
         Self { phase: Phase::Asking, ..Self::request() }
     }
 
+    /// Whether the request has nothing to do with sessions
     pub(super) fn is_plain(&self) -> bool {
-        self.phase == Phase::Plain
+        self.phase == Phase::Plain && !self.wants_session
     }
 
     /// Our side of the tunnel was finished with a close capsule.
@@ -187,8 +191,6 @@ impl Connection {
         }
         if length == 0 || kind == frame::HEADERS {
             self.ignore_element()?;
-        } else {
-            self.ignored = 0;
         }
         // RFC 9114 §4.1: HEADERS, DATA, and at most one more HEADERS; responses may be preceded by interim ones
         let asking = request.phase == Phase::Asking;

@@ -46,7 +46,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Refuses a session with a status from 300 to 599. A 405 gets an Allow field if it has none (RFC 9110
+    /// Refuses a session with a status from 300 to 599; [`Event::SessionClosed`] follows. A 405 gets an Allow field if it has none (RFC 9110
     /// §15.5.6).
     pub fn reject(&mut self, session: SessionId, status: u16, headers: &[Field]) -> Result<(), SessionError> {
         let waits = self.sessions.get(&session).is_some_and(|state| !state.established);
@@ -101,6 +101,7 @@ impl Connection {
             return self.refuse_request(session, code::H3_MESSAGE_ERROR);
         }
         request.phase = Phase::Asked;
+        request.wants_session = true;
         if self.peer.is_some() {
             return self.offer(id, request, head);
         }
@@ -141,6 +142,7 @@ impl Connection {
         let text = |value: &Bytes| String::from_utf8_lossy(value).into_owned();
         let offered = protocols::available(&head.headers);
         self.sessions.insert(session, self.new_session(draft, offered.clone(), false));
+        self.ignored = 0;
         let request = SessionRequest {
             draft,
             authority: head.authority.unwrap_or_default(),

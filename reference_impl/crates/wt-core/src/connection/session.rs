@@ -175,6 +175,8 @@ impl Connection {
 
     pub(super) fn send_capsule(&mut self, session: SessionId, capsule: &Capsule) {
         if self.sessions.get(&session).is_some_and(|state| state.established) {
+            // What the peer says of its limits next is an answer
+            self.ignored = 0;
             self.write(session.0, in_data_frame(capsule), false);
         }
     }
