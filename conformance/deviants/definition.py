@@ -1,0 +1,76 @@
+"""What a deviant is, and how one is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from conformance.peer.drafts import DRAFTS, Draft
+from conformance.peer.model import Behaviour
+
+Kill: TypeAlias = Literal["fail", "non_strict", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deviant:
+    """A server with one fault.
+
+    ``requirements`` is the closure of what the fault breaks, rows that restate each other included. ``kill``
+    is the verdict that a case has to give: ``fail``, ``non_strict``, or ``changed`` where the rows are
+    informational (the recorded reaction differs). ``apply`` changes a fault-free behaviour.
+    """
+
+    id: str
+    title: str
+    requirements: tuple[str, ...]
+    kill: Kill
+    apply: Callable[[Behaviour], None]
+    drafts: tuple[Draft, ...] = DRAFTS
+
+    def behaviour(self, drafts: Iterable[Draft]) -> Behaviour:
+        """Return the behaviour of the deviant."""
+        behaviour = Behaviour(tuple(drafts))
+        self.apply(behaviour)
+        return behaviour
+
+
+registry: dict[str, Deviant] = {}
+
+
+def add(deviant: Deviant) -> None:
+    """Register a deviant; raises ValueError where its identifier is taken."""
+    if deviant.id in registry and registry[deviant.id] is not deviant:
+        raise ValueError(f"deviant {deviant.id} is declared twice")
+    registry[deviant.id] = deviant
+
+
+def deviant(
+    identifier: str,
+    *requirements: str,
+    kill: Kill = "fail",
+    drafts: Iterable[Draft] = DRAFTS,
+) -> Callable[[Callable[[Behaviour], None]], Callable[[Behaviour], None]]:
+    """Declare a function that puts the fault into a behaviour; its docstring is the title."""
+
+    def declare(apply: Callable[[Behaviour], None]) -> Callable[[Behaviour], None]:
+        title = (apply.__doc__ or "").strip().partition("\n")[0]
+        if not title or not requirements:
+            raise ValueError(f"deviant {identifier} needs a title and requirements")
+        add(Deviant(identifier, title, requirements, kill, apply, tuple(drafts)))
+        return apply
+
+    return declare
+
+
+def override(behaviour: Behaviour, name: str, method: Callable[..., Any]) -> None:
+    """Replace a documented hook of a behaviour by a function that gets the original first.
+
+    Raises AttributeError where there is no such hook.
+    """
+    original = getattr(behaviour, name)
+
+    def hook(*arguments: Any, **keywords: Any) -> Any:
+        return method(original, *arguments, **keywords)
+
+    setattr(behaviour, name, hook)

@@ -1,0 +1,13 @@
+"""Import of the modules that declare deviants."""
+
+from __future__ import annotations
+
+import importlib
+
+MODULES = ("rules", "negotiation", "streams", "sessions", "capsules", "flowcontrol")
+
+
+def load_deviants() -> None:
+    """Import all modules of deviants, which register them."""
+    for name in MODULES:
+        importlib.import_module(f"conformance.deviants.{name}")

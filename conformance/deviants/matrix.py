@@ -1,0 +1,204 @@
+"""The kill matrix: cases against deviants, on the in-memory link."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from conformance.deviants.definition import Deviant
+from conformance.harness.case import Case
+from conformance.harness.inmemory import memory_target
+from conformance.harness.probe import probe
+from conformance.harness.runner import Player
+from conformance.harness.target import Capabilities, Target
+from conformance.peer.drafts import Draft
+from conformance.peer.model import Behaviour, ModelServer
+from reports.judgement import CaseJudgement
+from reports.verdict import Verdict
+
+# Called with the number of deviants done and the one that is played now.
+Progress = Callable[[int, str], None]
+# Verdicts that say nothing about the target: a deviant may cause them in cases that only lean on its fault.
+_UNJUDGED = (Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+# Requirement verdicts that a case can turn into a fail.
+_CAN_FAIL = (Verdict.PASS,)
+
+
+@dataclass(slots=True)
+class Matrix:
+    """What the deviants showed.
+
+    ``kills``: deviant to the cases that kill it. ``false_kills``: changes outside of a deviant's declared
+    requirements. ``blocked``: cases that could not be judged because of the fault.
+    """
+
+    deviants: list[Deviant]
+    cases: list[Case]
+    kills: dict[str, list[str]] = field(default_factory=dict)
+    false_kills: list[dict[str, str]] = field(default_factory=list)
+    blocked: list[dict[str, str]] = field(default_factory=list)
+    baseline_faults: list[str] = field(default_factory=list)
+    fail_capable: set[str] = field(default_factory=set)
+    complete: bool = True
+    played: int = 0
+
+    @property
+    def survivors(self) -> list[str]:
+        """Deviants that no case killed."""
+        return [deviant.id for deviant in self.deviants if not self.kills.get(deviant.id)]
+
+    @property
+    def unkilled_cases(self) -> list[str]:
+        """Cases that can fail but kill no deviant."""
+        killing = {case for cases in self.kills.values() for case in cases}
+        return sorted(case for case in self.fail_capable if case not in killing)
+
+    def sound(self, *, partial: bool = False) -> bool:
+        """Tell whether the suite passed its own test; ``partial``: not all deviants were played."""
+        unkilled = [] if partial else self.unkilled_cases
+        return not (self.survivors or unkilled or self.false_kills or self.baseline_faults)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form of reports/schemas/deviants.schema.json."""
+        return {
+            "deviants": [
+                {
+                    "id": item.id,
+                    "title": item.title,
+                    "requirements": list(item.requirements),
+                    "kill": item.kill,
+                    "drafts": [draft.value for draft in item.drafts],
+                    "killed_by": self.kills.get(item.id, []),
+                }
+                for item in self.deviants
+            ],
+            "cases": [
+                {
+                    "id": case.identifier,
+                    "kills": [name for name, by in self.kills.items() if case.identifier in by],
+                    "can_fail": case.identifier in self.fail_capable,
+                }
+                for case in self.cases
+            ],
+            "survivors": self.survivors,
+            "false_kills": self.false_kills,
+            "unkilled_cases": self.unkilled_cases,
+            "blocked": self.blocked,
+            "baseline_faults": self.baseline_faults,
+            "complete": self.complete,
+            "played": self.played,
+        }
+
+
+class Laboratory:
+    """Plays cases against fault-free and faulty servers; remembers the fault-free judgements."""
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self.drafts = tuple(drafts)
+        self._capabilities = probe(self._target("model", Behaviour(self.drafts)))
+        self._baseline: dict[tuple[str, Draft], CaseJudgement] = {}
+        self._model = self._player(self._target("model", Behaviour(self.drafts)), self._capabilities)
+
+    def _target(self, name: str, behaviour: Behaviour) -> Target:
+        return memory_target(name, lambda: ModelServer(behaviour, self.drafts))
+
+    @staticmethod
+    def _player(target: Target, capabilities: Capabilities) -> Player:
+        # What the fault-free server can do is demanded of the deviant too, else its fault would be an excuse.
+        return Player(target.with_capabilities(capabilities), clock=time.process_time, second_runs=False)
+
+    def deviant(self, deviant: Deviant) -> Player:
+        """Return a player against a deviant."""
+        target = self._target(deviant.id, deviant.behaviour(self.drafts))
+        return self._player(target, self._capabilities)
+
+    def baseline(self, case: Case, draft: Draft) -> CaseJudgement:
+        """Return the judgement of the fault-free server."""
+        key = (case.identifier, draft)
+        if key not in self._baseline:
+            self._baseline[key] = self._model.play(case, draft).judgement
+        return self._baseline[key]
+
+
+def draft_of(case: Case, deviant: Deviant | None, drafts: Sequence[Draft]) -> Draft | None:
+    """Return the newest draft that a case and a deviant share, None where there is none."""
+    allowed = deviant.drafts if deviant is not None else drafts
+    return next((draft for draft in drafts if draft in case.drafts and draft in allowed), None)
+
+
+def compute(
+    deviants: Sequence[Deviant],
+    cases: Sequence[Case],
+    drafts: Sequence[Draft],
+    *,
+    sample: float = 1.0,
+    seed: int = 0,
+    progress: Progress = lambda _done, _name: None,
+) -> Matrix:
+    """Play each deviant against its own cases, and a seeded sample (0 to 1) of all others."""
+    laboratory = Laboratory(drafts)
+    matrix = Matrix(list(deviants), list(cases), complete=sample >= 1.0)
+    generator = random.Random(seed)
+    for case in cases:
+        draft = draft_of(case, None, drafts)
+        if draft is not None:
+            _note_baseline(matrix, case, laboratory.baseline(case, draft))
+    for number, deviant in enumerate(deviants):
+        progress(number, deviant.id)
+        player = laboratory.deviant(deviant)
+        for case in _chosen(cases, deviant, sample, generator):
+            draft = draft_of(case, deviant, drafts)
+            if draft is None:
+                continue
+            judged = player.play(case, draft).judgement
+            matrix.played += 1
+            _compare(matrix, deviant, case, laboratory.baseline(case, draft), judged)
+    return matrix
+
+
+def _chosen(
+    cases: Sequence[Case], deviant: Deviant, sample: float, generator: random.Random
+) -> Iterable[Case]:
+    own = set(deviant.requirements)
+    for case in cases:
+        if own & set(case.requirements) or sample >= 1.0 or generator.random() < sample:
+            yield case
+
+
+def _note_baseline(matrix: Matrix, case: Case, judged: CaseJudgement) -> None:
+    if judged.verdict in (Verdict.FAIL, Verdict.NON_STRICT, *_UNJUDGED):
+        matrix.baseline_faults.append(f"{case.identifier}: {judged.verdict.value}: {judged.reason}")
+    if any(verdict in _CAN_FAIL for verdict in judged.requirements.values()):
+        matrix.fail_capable.add(case.identifier)
+
+
+def _compare(matrix: Matrix, deviant: Deviant, case: Case, before: CaseJudgement, now: CaseJudgement) -> None:
+    if now.verdict in _UNJUDGED:
+        matrix.blocked.append({"deviant": deviant.id, "case": case.identifier, "reason": now.reason[:200]})
+        return
+    for name in now.requirements:
+        change = _change(name, before, now)
+        if change is None:
+            continue
+        if name not in deviant.requirements:
+            matrix.false_kills.append(
+                {
+                    "deviant": deviant.id,
+                    "case": case.identifier,
+                    "requirement": name,
+                    "verdict": now.requirements[name].value,
+                    "change": change,
+                }
+            )
+        elif change == deviant.kill and case.identifier not in matrix.kills.setdefault(deviant.id, []):
+            matrix.kills[deviant.id].append(case.identifier)
+
+
+def _change(name: str, before: CaseJudgement, now: CaseJudgement) -> str | None:
+    verdict = now.requirements[name]
+    if verdict in (Verdict.FAIL, Verdict.NON_STRICT):
+        return None if before.requirements.get(name) == verdict else verdict.value
+    return "changed" if now.reactions.get(name) != before.reactions.get(name) else None
