@@ -80,10 +80,10 @@ pub(crate) fn to_bytes(object: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     }
     let view = View::new(object, ffi::PyBUF_SIMPLE)?;
     let data = view.bytes();
-    if data.len() > SMALL {
-        if let Some(shared) = share_view(object, data) {
-            return Ok(shared);
-        }
+    if data.len() > SMALL
+        && let Some(shared) = share_view(object, data)
+    {
+        return Ok(shared);
     }
     Ok(Bytes::copy_from_slice(data))
 }

@@ -188,7 +188,7 @@ fn limits(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResult<boo
         _ => return Ok(false),
     };
     *limit = value.to()?;
-    if *limit == 0 {
+    if *limit == 0 && key != "max_handshakes_per_address" {
         return Err(value.wrong("has to be positive"));
     }
     Ok(true)

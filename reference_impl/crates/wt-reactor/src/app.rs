@@ -1,17 +1,9 @@
 //! The application's handle of an endpoint.
 
 use std::{
-    any::Any,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{
-            AtomicBool, AtomicU64,
-            Ordering::{Relaxed, SeqCst},
-        },
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     thread,
     time::Duration,
 };
@@ -21,32 +13,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wt_core::{AcceptOptions, ConnectRequest, Dir, Field, Role};
 
 use crate::{
-    channel::Channel,
     config::{Config, Error},
     flow::{ConnectionFlow, SendFlow},
     inbox::{Inbox, Read, ReadError, Sending, Stream},
-    io::{Counters, Reactor},
-    message::{Command, ConnectionCommand, DATAGRAM_HEADROOM, Event, Handle, Message},
+    io::Reactor,
+    message::{Command, ConnectionCommand, DATAGRAM_HEADROOM, Event, Handle},
+    shared::Shared,
 };
-
-/// What the application's threads and the I/O thread share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) commands: Channel<Command>,
-    pub(crate) messages: Channel<Message>,
-    pub(crate) counters: Counters,
-    last_handle: AtomicU64,
-    closed: AtomicBool,
-    reported: AtomicBool,
-    /// Once the thread has ended: the message of its failure if there was one
-    ended: (Mutex<Option<Option<String>>>, Condvar),
-}
-
-impl Shared {
-    pub(crate) fn new_handle(&self) -> Handle {
-        self.last_handle.fetch_add(1, Relaxed) + 1
-    }
-}
 
 /// Why a call can't be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,23 +69,10 @@ impl Endpoint {
     /// Binds the sockets and starts the I/O thread.
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
-        let shared = Arc::new(Shared {
-            commands: Channel::new(config.limits.command_queue)?,
-            messages: Channel::new(config.limits.event_queue)?,
-            counters: Counters::default(),
-            last_handle: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-            reported: AtomicBool::new(false),
-            ended: (Mutex::new(None), Condvar::new()),
-        });
+        let shared = Shared::new(&config)?;
         let reactor = Reactor::new(config.clone(), shared.clone())?;
         let local = reactor.local_addresses();
-        let thread = shared.clone();
-        thread::Builder::new().name("wt-io".to_owned()).spawn(move || {
-            // Whatever the panic left behind is not used again
-            let result = catch_unwind(AssertUnwindSafe(|| reactor.run()));
-            finish(&thread, result.err().map(|x| panic_message(&*x)));
-        })?;
+        shared.spawn(move || reactor.run())?;
         let window = match config.core.initial_max_data {
             0 => u64::MAX,
             limit => limit,
@@ -161,10 +121,8 @@ impl Endpoint {
         if messages.pop_done() {
             self.shared.commands.notify();
         }
-        let shared = &self.shared;
-        if shared.closed.load(SeqCst) && messages.is_empty() && !shared.reported.swap(true, SeqCst) {
-            let error = shared.ended.0.lock().unwrap_or_else(PoisonError::into_inner).clone().flatten();
-            events.push(Event::EndpointClosed { error });
+        if messages.is_empty() {
+            events.extend(self.shared.take_end().map(|error| Event::EndpointClosed { error }));
         }
     }
 
@@ -182,7 +140,7 @@ impl Endpoint {
     fn command(&self, mut command: Command) -> Result<(), Failure> {
         let commands = &self.shared.commands;
         while let Err(back) = commands.push(command) {
-            if self.shared.closed.load(SeqCst) {
+            if self.shared.is_closed() {
                 return Err(Failure::Closed);
             }
             // The I/O thread takes commands whatever else it waits for: this is soon over
@@ -191,7 +149,7 @@ impl Endpoint {
             command = back;
         }
         commands.flush();
-        if self.shared.closed.load(SeqCst) { Err(Failure::Closed) } else { Ok(()) }
+        if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(()) }
     }
 
     fn of_connection(&self, connection: Handle, command: ConnectionCommand) -> Result<(), Failure> {
@@ -451,17 +409,7 @@ impl Endpoint {
 
     /// Waits for the thread to end. `false`: it took too long.
     pub fn join(&self, timeout: Option<Duration>) -> bool {
-        let (ended, changed) = &self.shared.ended;
-        let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-        match timeout {
-            Some(timeout) => {
-                let result = changed.wait_timeout_while(ended, timeout, |x| x.is_none());
-                result.unwrap_or_else(PoisonError::into_inner).0.is_some()
-            }
-            None => {
-                changed.wait_while(ended, |x| x.is_none()).unwrap_or_else(PoisonError::into_inner).is_some()
-            }
-        }
+        self.shared.join(timeout)
     }
 }
 
@@ -476,18 +424,4 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         self.close(0x100, "", Duration::from_secs(1));
     }
-}
-
-/// The thread has ended.
-fn finish(shared: &Shared, error: Option<String>) {
-    *shared.ended.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    shared.closed.store(true, SeqCst);
-    shared.ended.1.notify_all();
-    shared.messages.notify();
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|x| (*x).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("internal error: {}", text.as_deref().unwrap_or("unknown"))
 }

@@ -91,8 +91,8 @@ pub enum Congestion {
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub max_connections: usize,
-    /// Handshakes under way from one address (IPv6: /64) from which on Retry is demanded; with four times as
-    /// many, connections are refused
+    /// Handshakes under way from one address (IPv6: /64) from which on Retry is demanded (0: always); with four
+    /// times as many, and at least 16, connections are refused
     pub max_handshakes_per_address: usize,
     /// Messages to the application
     pub event_queue: usize,

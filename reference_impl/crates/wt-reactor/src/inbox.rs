@@ -156,10 +156,10 @@ impl Inbox {
     pub(crate) fn take(&mut self, message: Message, events: &mut Vec<Event>) {
         match message {
             Message::Data { stream: handle, chunks, end } => {
-                if let Some(stream) = self.streams.get_mut(&handle) {
-                    if stream.receive(chunks, end) {
-                        events.push(Event::Readable { stream: handle });
-                    }
+                if let Some(stream) = self.streams.get_mut(&handle)
+                    && stream.receive(chunks, end)
+                {
+                    events.push(Event::Readable { stream: handle });
                 }
             }
             Message::Datagram { session, payload } => {

@@ -13,6 +13,7 @@ mod flow;
 mod inbox;
 mod io;
 mod message;
+mod shared;
 mod tls;
 mod wake;
 

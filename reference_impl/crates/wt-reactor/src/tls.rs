@@ -254,7 +254,7 @@ mod tests {
         assert!(tls.server().unwrap_err().to_string().contains("private_key"));
         tls.private_key = Some(key.into());
         tls.server().unwrap();
-        tls.ca = Some(b"nothing".to_vec());
+        (tls.ca, tls.verify) = (Some(b"nothing".to_vec()), Verify::Required);
         assert!(tls.client().unwrap_err().to_string().contains("no certificate"));
     }
 }

@@ -34,9 +34,8 @@ impl Admission {
     pub(super) fn judge(&mut self, from: SocketAddr, connections: usize, validated: bool) -> Verdict {
         let under_way = self.handshakes.get(&host(from.ip())).copied().unwrap_or(0);
         // Before its address is validated, a host can be blamed for what another sends in its name
-        if connections >= self.max_connections
-            || under_way >= self.max_per_host.saturating_mul(4) && validated
-        {
+        let too_many = self.max_per_host.saturating_mul(4).max(16);
+        if connections >= self.max_connections || under_way >= too_many && validated {
             self.refused += 1;
             Verdict::Refuse
         } else if under_way >= self.max_per_host && !validated {
@@ -74,11 +73,11 @@ mod tests {
         (0..2).for_each(|_| admission.begin(from));
         assert_eq!(admission.judge(from, 2, false), Verdict::Retry);
         assert_eq!(admission.judge(from, 2, true), Verdict::Accept);
-        (0..6).for_each(|_| admission.begin(from));
-        assert_eq!(admission.judge(from, 8, true), Verdict::Refuse);
+        (0..14).for_each(|_| admission.begin(from));
+        assert_eq!(admission.judge(from, 16, true), Verdict::Refuse);
         assert_eq!(admission.judge("192.0.2.2:1".parse().unwrap(), 8, false), Verdict::Accept);
         assert_eq!(admission.judge(from, 100, true), Verdict::Refuse);
-        (0..8).for_each(|_| admission.end(from));
+        (0..16).for_each(|_| admission.end(from));
         assert!(admission.handshakes.is_empty());
         assert_eq!((admission.refused, admission.retries), (2, 1));
     }

@@ -145,11 +145,11 @@ impl Connection {
             let reason = "the handshake took too long".to_owned();
             self.end(ConnectionEnd { source: ConnectionEndSource::Timeout, code: 0, reason }, sink);
         }
-        if let Some((deadline, code, reason)) = &self.close_deadline {
-            if now >= *deadline || self.core.is_quiescent() {
-                let (code, reason) = (*code, reason.clone());
-                self.close_now(now, code, reason, sink);
-            }
+        if let Some((deadline, code, reason)) = &self.close_deadline
+            && (now >= *deadline || self.core.is_quiescent())
+        {
+            let (code, reason) = (*code, reason.clone());
+            self.close_now(now, code, reason, sink);
         }
     }
 
@@ -246,13 +246,13 @@ impl Connection {
                 self.core.handle(Input::StreamStopped { stream, code });
                 self.pump(sink);
                 let handle = self.by_id.get(&id).copied();
-                if let Some((handle, stream)) = handle.and_then(|x| Some((x, self.streams.get_mut(&x)?))) {
-                    if stream.sender == Sender::Finished {
-                        // Nothing more will be acknowledged (RFC 9000 §3.5)
-                        stream.sender = Sender::Done;
-                        let _ = self.quic.send_stream(id).reset(error_code);
-                        self.forget_if_done(handle);
-                    }
+                if let Some((handle, stream)) = handle.and_then(|x| Some((x, self.streams.get_mut(&x)?)))
+                    && stream.sender == Sender::Finished
+                {
+                    // Nothing more will be acknowledged (RFC 9000 §3.5)
+                    stream.sender = Sender::Done;
+                    let _ = self.quic.send_stream(id).reset(error_code);
+                    self.forget_if_done(handle);
                 }
             }
             StreamEvent::Available { .. } => {

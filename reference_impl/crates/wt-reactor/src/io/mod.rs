@@ -8,6 +8,7 @@ mod commands;
 mod connection;
 mod read;
 mod sessions;
+mod setup;
 mod sink;
 mod socket;
 mod stream;
@@ -25,12 +26,8 @@ use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wt_core::Role;
-use wt_quic::{
-    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, Incoming, ServerConfig, VarInt,
-    crypto::rustls::{QuicClientConfig, QuicServerConfig},
-};
+use wt_quic::{ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, Incoming, VarInt};
 
-pub(crate) use self::sink::Counters;
 use self::{
     admission::{Admission, Verdict},
     connection::Connection,
@@ -39,9 +36,9 @@ use self::{
     timers::Timers,
 };
 use crate::{
-    app::Shared,
-    config::{Config, Error},
+    config::Config,
     message::{Command, ConnectionEnd, ConnectionEndSource, Event, Handle},
+    shared::Shared,
 };
 
 /// Batches that are received in one round, so that other work gets its turn
@@ -76,67 +73,6 @@ struct Shutdown {
 }
 
 impl Reactor {
-    /// Binds the sockets.
-    pub(crate) fn new(config: Arc<Config>, shared: Arc<Shared>) -> Result<Self, Error> {
-        let transport = config.transport.build()?;
-        let wrong = |e: &dyn std::fmt::Display| Error::Config(format!("TLS: {e}"));
-        let (mut server, mut client) = (None, None);
-        if config.role == Role::Server {
-            let crypto = QuicServerConfig::try_from(config.tls.server()?).map_err(|e| wrong(&e))?;
-            let mut quic = ServerConfig::with_crypto(Arc::new(crypto));
-            quic.transport_config(transport).max_incoming(config.limits.max_connections);
-            server = Some(Arc::new(quic));
-        } else {
-            let crypto = QuicClientConfig::try_from(config.tls.client()?).map_err(|e| wrong(&e))?;
-            let mut quic = ClientConfig::new(Arc::new(crypto));
-            quic.transport_config(transport);
-            client = Some(quic);
-        }
-        let mut quic = EndpointConfig::default();
-        quic.max_udp_payload_size(65_527).map_err(|e| wrong(&e))?;
-        let sockets = Self::bind(&config)?;
-        Ok(Self {
-            endpoint: Endpoint::new(Arc::new(quic), server, true, None),
-            client,
-            core: Arc::new(config.core.clone()),
-            sink: Sink::new(shared.clone()),
-            connections: FxHashMap::default(),
-            handles: FxHashMap::default(),
-            timers: Timers::default(),
-            admission: Admission::new(
-                config.limits.max_connections,
-                config.limits.max_handshakes_per_address,
-            ),
-            ready: Vec::new(),
-            packet: Vec::with_capacity(1 << 16),
-            shutdown: None,
-            config,
-            sockets,
-            shared,
-        })
-    }
-
-    /// A port of 0 becomes the one that the first socket got. A client without IPv6 does with IPv4.
-    fn bind(config: &Config) -> Result<Vec<Socket>, Error> {
-        let mut sockets: Vec<Socket> = Vec::new();
-        for &(mut address) in &config.bind {
-            if let (0, Some(first)) = (address.port(), sockets.first()) {
-                address.set_port(first.local().port());
-            }
-            let socket = Socket::bind(address).or_else(|e| match address {
-                SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-                    Socket::bind((std::net::Ipv4Addr::UNSPECIFIED, address.port()).into())
-                }
-                _ => Err(e),
-            });
-            sockets.push(socket?);
-        }
-        if sockets.is_empty() {
-            return Err(Error::Config("bind is empty".to_owned()));
-        }
-        Ok(sockets)
-    }
-
     pub(crate) fn local_addresses(&self) -> Vec<SocketAddr> {
         self.sockets.iter().map(Socket::local).collect()
     }
@@ -153,6 +89,8 @@ impl Reactor {
             }
             self.expire(now);
             self.serve(now);
+            let errors = self.sockets.iter().map(|x| x.send_errors).sum();
+            self.shared.counters.send_errors.store(errors, Relaxed);
             self.sink.flush();
             if self.is_done(now) {
                 break;
@@ -380,10 +318,11 @@ impl Reactor {
             x.is_ready = false;
             let more = x.serve(now, &mut self.endpoint, &mut self.sink)
                 | x.transmit(now, &mut self.sockets, &mut self.packet);
-            if x.admitted_from.is_some() && !x.quic.is_handshaking() {
-                if let Some(from) = x.admitted_from.take() {
-                    self.admission.end(from);
-                }
+            if x.admitted_from.is_some()
+                && !x.quic.is_handshaking()
+                && let Some(from) = x.admitted_from.take()
+            {
+                self.admission.end(from);
             }
             if x.quic.is_drained() {
                 self.handles.remove(&x.quic_handle);

@@ -19,10 +19,10 @@ const READ: usize = 512 << 10;
 impl Connection {
     /// Remembers to read the stream in this round.
     pub(super) fn mark_readable(&mut self, handle: Handle) {
-        if let Some(stream) = self.streams.get_mut(&handle) {
-            if !mem::replace(&mut stream.is_readable, true) {
-                self.readable.push_back(handle);
-            }
+        if let Some(stream) = self.streams.get_mut(&handle)
+            && !mem::replace(&mut stream.is_readable, true)
+        {
+            self.readable.push_back(handle);
         }
     }
 
@@ -158,17 +158,17 @@ impl Connection {
                 }
             };
             let feed = self.core.handle(Input::StreamData { stream: id, data, fin: last });
-            if let Some(stream) = self.streams.get_mut(&handle) {
-                if stream.reader == Reader::Core {
-                    stream.reader = match feed {
-                        _ if last => Reader::Done,
-                        Feed::Core => Reader::Core,
-                        Feed::Hold => Reader::Hold,
-                        // Set by the event that goes with it
-                        Feed::Application => Reader::Core,
-                        Feed::Discard => Reader::Discard,
-                    };
-                }
+            if let Some(stream) = self.streams.get_mut(&handle)
+                && stream.reader == Reader::Core
+            {
+                stream.reader = match feed {
+                    _ if last => Reader::Done,
+                    Feed::Core => Reader::Core,
+                    Feed::Hold => Reader::Hold,
+                    // Set by the event that goes with it
+                    Feed::Application => Reader::Core,
+                    Feed::Discard => Reader::Discard,
+                };
             }
             self.pump(sink);
             if last {

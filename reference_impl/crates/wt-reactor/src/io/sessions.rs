@@ -151,10 +151,9 @@ impl Connection {
             Core::StreamStopped { stream, code, .. } => {
                 if let Some((handle, stream)) =
                     find(stream).and_then(|x| Some((x, self.streams.get_mut(&x)?)))
+                    && mem::take(&mut stream.app_writes)
                 {
-                    if mem::take(&mut stream.app_writes) {
-                        sink.event(Event::StreamStopped { stream: handle, code });
-                    }
+                    sink.event(Event::StreamStopped { stream: handle, code });
                 }
             }
             Core::Datagram { session, payload } => {
@@ -244,10 +243,10 @@ impl Connection {
     /// The session of the stream is over: both directions end for the application.
     fn end_stream(&mut self, handle: Handle, sink: &mut Sink) {
         self.tell_reset(handle, None, sink);
-        if let Some(stream) = self.streams.get_mut(&handle) {
-            if mem::take(&mut stream.app_writes) {
-                sink.event(Event::StreamStopped { stream: handle, code: None });
-            }
+        if let Some(stream) = self.streams.get_mut(&handle)
+            && mem::take(&mut stream.app_writes)
+        {
+            sink.event(Event::StreamStopped { stream: handle, code: None });
         }
     }
 

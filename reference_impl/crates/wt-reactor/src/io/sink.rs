@@ -2,15 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use crate::{
-    app::Shared,
     message::{Event, Handle, Message},
+    shared::Shared,
 };
 
 /// The I/O thread's end of the queue. What doesn't fit is kept here, and then nothing more is read from the
@@ -70,16 +67,4 @@ impl Sink {
             self.shared.messages.flush();
         }
     }
-}
-
-/// What the whole endpoint counts, readable from any thread.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) connections: AtomicU64,
-    pub(crate) connections_total: AtomicU64,
-    pub(crate) handshakes_refused: AtomicU64,
-    pub(crate) retries_sent: AtomicU64,
-    pub(crate) sessions: AtomicU64,
-    pub(crate) datagrams_dropped: AtomicU64,
-    pub(crate) send_errors: AtomicU64,
 }

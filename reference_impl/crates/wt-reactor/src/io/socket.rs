@@ -77,11 +77,11 @@ impl Socket {
 
     /// Tries again what was kept. `true`: nothing is kept any more.
     pub(super) fn unblock(&mut self) -> bool {
-        if let Some((transmit, data)) = self.blocked.take() {
-            if !self.try_send(&transmit, &data) {
-                self.blocked = Some((transmit, data));
-                return false;
-            }
+        if let Some((transmit, data)) = self.blocked.take()
+            && !self.try_send(&transmit, &data)
+        {
+            self.blocked = Some((transmit, data));
+            return false;
         }
         true
     }

@@ -88,10 +88,10 @@ impl Connection {
     /// RESET_STREAM, or with a reliable size RESET_STREAM_AT as soon as QUIC has that much.
     pub(super) fn reset_stream(&mut self, handle: Handle, code: u64, reliable_size: u64, sink: &mut Sink) {
         self.drop_queue(handle, sink);
-        if let Some(stream) = self.streams.get_mut(&handle) {
-            if stream.reset.is_none() || reliable_size == 0 {
-                stream.reset = Some(PendingReset { code, reliable_size });
-            }
+        if let Some(stream) = self.streams.get_mut(&handle)
+            && (stream.reset.is_none() || reliable_size == 0)
+        {
+            stream.reset = Some(PendingReset { code, reliable_size });
         }
         self.carry_reset_on(handle, sink);
     }
@@ -128,11 +128,11 @@ impl Connection {
     }
 
     pub(super) fn forget_if_done(&mut self, handle: Handle) {
-        if let Some(stream) = self.streams.get(&handle) {
-            if stream.is_done() {
-                self.by_id.remove(&stream.id);
-                self.streams.remove(&handle);
-            }
+        if let Some(stream) = self.streams.get(&handle)
+            && stream.is_done()
+        {
+            self.by_id.remove(&stream.id);
+            self.streams.remove(&handle);
         }
     }
 }
