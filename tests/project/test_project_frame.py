@@ -28,7 +28,7 @@ def modules() -> list[str]:
     for name in PACKAGES:
         if (ROOT / name / "__init__.py").is_file():
             found = pkgutil.walk_packages([str(ROOT / name)], prefix=f"{name}.")
-            names += [name, *(module.name for module in found)]
+            names += [name, *(module.name for module in found if not module.name.endswith(".__main__"))]
     return names
 
 
