@@ -62,8 +62,8 @@ class Behaviour:
     # --- connection ---
 
     def quic_options(self) -> Mapping[str, Any]:
-        """Return fields of QuicOptions to replace: transport parameters and limits."""
-        return {}
+        """Return fields of QuicOptions to replace: transport parameters, limits, session tickets."""
+        return {"session_tickets": True}
 
     def settings(self) -> Entries:
         """Return the SETTINGS entries (draft-16 §3.1; one WebTransport setting for each draft, §7.1)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.peer.codepoints import MAX_QUARTER_STREAM_ID
+from conformance.peer.codepoints import MAX_QUARTER_STREAM_ID, Setting
 from conformance.peer.datagrams import parse_datagram
 from conformance.peer.model.requests import RequestStream
 
@@ -46,12 +46,9 @@ class Datagrams:
         return request is not None and request.protocol is None
 
     def _is_beyond_limit(self, quarter: int) -> bool:
-        """Tell whether no stream with this ID could be open for certain.
-
-        QUIC raises the limit as streams are used, at most to twice the number beyond those in use.
-        """
-        used = self._connection.next_request // 4
-        return quarter >= used + 4 * self._connection.quic.options.max_streams_bidi
+        """Tell whether QUIC's limit rules the stream out; it is known from the frames that were sent."""
+        connection = self._connection
+        return connection.quic.options.frame_events and quarter >= connection.max_requests
 
     def _keep(self, stream_id: int, payload: bytes) -> None:
         full = len(self._early) >= self._connection.behaviour.max_buffered_datagrams
@@ -69,7 +66,8 @@ class Datagrams:
         connection = self._connection
         settings = connection.client_settings or {}
         frame = connection.behaviour.datagram(session_id, payload)
-        if len(frame) > connection.max_datagram_payload or settings.get(0x33) != 1:
+        announced = 1 in (settings.get(Setting.H3_DATAGRAM), settings.get(Setting.H3_DATAGRAM_DRAFT04))
+        if len(frame) > connection.max_datagram_payload or not announced:
             return False
         connection.quic.send_datagram(frame)
         return True

@@ -9,7 +9,7 @@ The parts: ``control`` (unidirectional streams of HTTP/3 and QPACK), ``requests`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from conformance.peer.codepoints import H3, Setting, StreamType, TransportParameter
 from conformance.peer.drafts import FACTS, Draft, DraftFacts
@@ -17,6 +17,7 @@ from conformance.peer.events import (
     ConnectionClosed,
     DatagramFrame,
     HandshakeCompleted,
+    QuicFrame,
     StopSending,
     StreamData,
     StreamReset,
@@ -38,6 +39,8 @@ from conformance.peer.wtheaders import is_server_initiated, is_unidirectional
 if TYPE_CHECKING:
     from conformance.peer.model.server import ServerContext
 
+MAX_STREAMS_BIDI: Final = 0x12
+
 
 class Connection:
     """One client's connection; ``handle`` is the event handler of its QuicPeer."""
@@ -51,6 +54,7 @@ class Connection:
         self.client_settings: Mapping[int, int] | None = None
         self.draft: Draft | None = None
         self.next_request = 0
+        self.max_requests = quic.options.max_streams_bidi
         self.goaway_identifier: int | None = None
         self.receivers: dict[int, Receiver] = {}
         self.decoder = SectionDecoder(
@@ -76,11 +80,14 @@ class Connection:
             self.closing = True
             self.sessions.connection_lost()
             self.server.forget(self)
+        if isinstance(event, QuicFrame) and event.sent and event.frame_type == MAX_STREAMS_BIDI:
+            self.max_requests = int(event.details["maximum_streams"])
         if event.sent or self.closing:
             return
         match event:
             case HandshakeCompleted():
                 self._open_critical_streams()
+                self._serve_waiting()
             case StreamData():
                 receiver = self._receiver(event.stream_id)
                 if event.data:
@@ -170,18 +177,26 @@ class Connection:
         """Take the client's SETTINGS: the draft is known now, requests that waited are served."""
         self.client_settings = settings
         self.draft = self.behaviour.select_draft(settings)
+        self._serve_waiting()
+        self.sessions.check_requirements()
+
+    def after_settings(self, action: Callable[[], None]) -> None:
+        """Run ``action`` once the client's SETTINGS are there (draft-16 §3.1, §7.1).
+
+        A request in early data waits for the end of the handshake as well (RFC 8470 §3): CONNECT is not
+        safe to be replayed (draft-16 §3.2).
+        """
+        self._waiting.append(action)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        settled = self.client_settings is not None or not self.behaviour.waits_for_settings()
+        if not settled or not self.quic.handshake_complete:
+            return
         waiting, self._waiting = self._waiting, []
         for action in waiting:
             if not self.closing:
                 action()
-        self.sessions.check_requirements()
-
-    def after_settings(self, action: Callable[[], None]) -> None:
-        """Run ``action`` once the client's SETTINGS are there (draft-16 §3.1, §7.1)."""
-        if self.client_settings is not None or not self.behaviour.waits_for_settings():
-            action()
-        else:
-            self._waiting.append(action)
 
     def requirement_violation(self) -> str | None:
         """Name the rule by which this client cannot have sessions, None if it can (draft-16 §3.1)."""
@@ -219,7 +234,7 @@ class Connection:
         match rule.scope:
             case "connection":
                 self.close(code, name)
-            case "session" if session is not None:
+            case "session" | "stream" | "request" if session is not None:
                 session.fail(code)
             case "session" | "stream" | "request" if stream_id is not None:
                 self.receivers[stream_id] = DISCARD

@@ -76,6 +76,8 @@ class RequestStream:
             self.connection.send_decoder_instructions(self.connection.decoder.cancel(self.id))
         if self.session is not None:
             self.session.client_aborted()
+        elif self.request is None or self.request.method != b"CONNECT":
+            self.connection.violate("request-incomplete", self.id)
         else:
             self.connection.sessions.abandoned(self)
 
@@ -154,6 +156,8 @@ class RequestStream:
         """Take the payload of a DATA frame: capsules of a session, or content of a request."""
         if self.session is not None:
             self.session.capsules.feed(data)
+        elif self.connection.sessions.is_over(self.id):
+            return  # Refused: what follows is dropped (draft-16 §3.2).
         elif self.request is not None and self.request.method == b"CONNECT":
             self.early += data
             if len(self.early) > self.connection.behaviour.max_early_bytes:
