@@ -14,7 +14,7 @@ from conformance.peer.drafts import Draft
 
 DRAFT_CHOICES = ("auto", "all", *(draft.value for draft in Draft))
 ROLE_CHOICES = ("server", "client")
-EMBEDDED = ("model", "reference")
+EMBEDDED = ("embedded", "model", "reference")
 DEFAULT_OUT = Path("reports/out")
 
 

@@ -8,7 +8,6 @@ case runs in the set-up phase of its item, so that one that cannot be judged is 
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -101,11 +100,25 @@ class RunSide:
         """Return how the target is named on a command line that repeats a case."""
         raise NotImplementedError
 
+    def described(self) -> dict[str, Any]:
+        """Return the target as a replay file names it: an embedded server by its name, no secrets."""
+        options = self.options
+        if options.embedded:
+            return {"given": options.embedded, "drafts": options.drafts}
+        ca = str(options.ca) if options.ca else None
+        return {
+            "given": options.target,
+            "ca": ca,
+            "insecure": options.insecure,
+            "endpoints": options.endpoint,
+        }
+
     @pytest.hookimpl
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect the modules of cases."""
         if file_path.suffix == ".py" and file_path.parent in CASE_FOLDERS and file_path.stem != "__init__":
-            return CaseModule.from_parent(parent, path=file_path, side=self)
+            module: CaseModule = CaseModule.from_parent(parent, path=file_path, side=self)
+            return module
         return None
 
     @pytest.hookimpl(trylast=True)
@@ -113,36 +126,44 @@ class RunSide:
         """Play disruptive cases last."""
         items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
 
-    @pytest.fixture(scope="session")
-    def wt_player(self) -> Player:
-        """The player of this process."""
-        return Player(self.target, gate=self.gate)
 
-    @pytest.fixture
-    def wt_case(self, wt_player: Player, request: pytest.FixtureRequest) -> str | None:
-        """Play the case of the item; return why it failed, None where it did not."""
-        selection: Selection = request.node.selection
-        outcome = wt_player.play(selection.case, selection.draft)
-        described = {"url": self.options.target or "", "draft": selection.draft.value}
-        result, evidence, replay = assemble(outcome, arguments=self.arguments(), target=described)
-        path = write_spool(self.spool, result, evidence, replay)
-        request.node.user_properties.append((PROPERTY, str(path)))
-        if request.config.pluginmanager.hasplugin("allure_listener"):
-            from reports.render import allure  # only where allure-pytest is active
+@pytest.fixture(scope="session")
+def wt_player(pytestconfig: pytest.Config) -> Player:
+    """The player of this process."""
+    side = _side(pytestconfig)
+    return Player(side.target, gate=side.gate)
 
-            allure.report(result, evidence)
-        match outcome.judgement.verdict:
-            case Verdict.UNSUPPORTED:
-                pytest.skip(outcome.judgement.reason)
-            case Verdict.INCONCLUSIVE:
-                pytest.fail(
-                    f"inconclusive: {outcome.judgement.reason}\nreplay: {result['replay']}", pytrace=False
-                )
-            case Verdict.FAIL:
-                return f"{outcome.judgement.reason}\nreplay: {result['replay']}"
-            case Verdict.NON_STRICT if self.options.strict:
-                return f"non-strict: {outcome.judgement.reason}\nreplay: {result['replay']}"
-        return None
+
+@pytest.fixture
+def wt_case(wt_player: Player, request: pytest.FixtureRequest) -> str | None:
+    """Play the case of the item; return why it failed, None where it did not."""
+    side = _side(request.config)
+    selection: Selection = request.node.selection
+    outcome = wt_player.play(selection.case, selection.draft)
+    result, evidence, replay = assemble(outcome, arguments=side.arguments(), target=side.described())
+    path = write_spool(side.spool, result, evidence, replay)
+    request.node.user_properties.append((PROPERTY, str(path)))
+    if request.config.pluginmanager.hasplugin("allure_listener"):
+        from reports.render import allure  # only where allure-pytest is active
+
+        allure.report(result, evidence)
+    again = f"\nreplay: {result['replay']}"
+    match outcome.judgement.verdict:
+        case Verdict.UNSUPPORTED:
+            pytest.skip(outcome.judgement.reason)
+        case Verdict.INCONCLUSIVE:
+            pytest.fail(f"inconclusive: {outcome.judgement.reason}{again}", pytrace=False)
+        case Verdict.FAIL:
+            return f"{outcome.judgement.reason}{again}"
+        case Verdict.NON_STRICT if side.options.strict:
+            return f"non-strict: {outcome.judgement.reason}{again}"
+    return None
+
+
+def _side(config: pytest.Config) -> RunSide:
+    side = config.pluginmanager.get_plugin("wtconform-run")
+    assert isinstance(side, RunSide)
+    return side
 
 
 class CaseModule(pytest.Module):
@@ -150,12 +171,9 @@ class CaseModule(pytest.Module):
 
     side: RunSide
 
-    @classmethod
-    def from_parent(cls, parent: Any, *, side: RunSide, **arguments: Any) -> Any:
-        """Create the collector."""
-        module = super().from_parent(parent, **arguments)
-        module.side = side
-        return module
+    def __init__(self, *, side: RunSide, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.side = side
 
     def _getobj(self) -> Any:
         return importlib.import_module(
@@ -167,25 +185,20 @@ class CaseModule(pytest.Module):
         names = {case.identifier for case in cases_of(self.obj.__name__)}
         for selection in self.side.selections:
             if selection.case.identifier in names:
-                yield CaseItem.from_parent(self, selection=selection)
+                name = f"{selection.case.identifier}[{selection.draft}]"
+                yield CaseItem.from_parent(
+                    self, name=name, callobj=_body(selection.case), selection=selection
+                )
 
 
 class CaseItem(pytest.Function):
     """A case in one draft."""
 
-    selection: Selection
-
-    @classmethod
-    def from_parent(cls, parent: Any, *, selection: Selection, **arguments: Any) -> Any:
-        """Create the item."""
-        case = selection.case
-        item = super().from_parent(
-            parent, name=f"{case.identifier}[{selection.draft}]", callobj=_body(case), **arguments
-        )
-        item.selection = selection
-        if case.disruptive:
-            item.add_marker(pytest.mark.disruptive)
-        return item
+    def __init__(self, *, selection: Selection, **arguments: Any) -> None:
+        self.selection = selection
+        super().__init__(**arguments)
+        if selection.case.disruptive:
+            self.add_marker(pytest.mark.disruptive)
 
 
 def _body(case: Case) -> Any:
@@ -202,9 +215,7 @@ class WorkerSide(RunSide):
 
     def __init__(self, config: pytest.Config, given: dict[str, Any]) -> None:
         handed = given["wtconform"]
-        self.options = RunOptions(
-            **{**vars(options_of(config)), **{k: v for k, v in handed["options"].items()}}
-        )
+        self.options = RunOptions(**{**vars(options_of(config)), **handed["options"]})
         self._arguments = list(handed["arguments"])
         self.target = make_target(self.options).with_capabilities(
             capabilities_from_json(handed["capabilities"])
@@ -312,8 +323,3 @@ class ControllerSide(RunSide):
     def pytest_unconfigure(self) -> None:
         """Stop the embedded server."""
         self.stack.close()
-
-
-def handed_json(value: object) -> str:
-    """Return a value as JSON text; for tests of what travels to workers."""
-    return json.dumps(value, sort_keys=True, default=str)

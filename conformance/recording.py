@@ -44,7 +44,7 @@ def read_spool(path: Path) -> tuple[CaseResult, Evidence, dict[str, Any]]:
 
 def target_arguments(options: RunOptions) -> list[str]:
     """Return the command line that names the same target in the same way."""
-    words = [options.target] if options.target else []
+    words = [options.target] if options.target not in (None, "embedded") else []
     for name in ("ca", "connect_to", "origin", "client_cert", "declare_draft", "drafts"):
         value = getattr(options, name)
         if value is not None:
@@ -58,7 +58,10 @@ def target_arguments(options: RunOptions) -> list[str]:
 
 
 class Recorder:
-    """Writes the run directory; ``given`` are the user's options, ``actual`` those with the URL of a server of ours."""
+    """Writes the run directory.
+
+    ``given`` are the user's options, ``actual`` those with the URL of a server of ours.
+    """
 
     def __init__(self, given: RunOptions, actual: RunOptions, target: str) -> None:
         self.given = given
@@ -75,6 +78,7 @@ class Recorder:
             "draft": given.draft,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "url": actual.target or "",
+            "strict": given.strict,
         }
         if given.shard:
             meta["shard"] = given.shard
@@ -105,11 +109,11 @@ class Recorder:
         extra: dict[str, Any] = {"notes": notes} if notes else {}
         if interrupted:
             extra["interrupted"] = True
-        self.results = self.writer.finish(**extra)
         if self.known:
             today = datetime.now(UTC).date()
-            cases = self.results["cases"]
+            cases = self.writer.cases
             self._outcome = apply_baseline(cases, self.known, today=today, strict=self.given.strict)
+        self.results = self.writer.finish(known=self._outcome.known, **extra)
         self._code = exit_code_with(self.results, self._outcome, strict=self.given.strict)
         if missing and not interrupted and self._code == 0:
             self._code = EXIT_INCONCLUSIVE

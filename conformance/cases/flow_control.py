@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from conformance.harness.case import SINCE_14, case
 from conformance.harness.run import Run
-from conformance.peer.capsules import capsule, limit_capsule
+from conformance.peer.capsules import capsule, limit_capsule, parse_limit
 from conformance.peer.codepoints import MAX_STREAM_LIMIT, WT, CapsuleType, Setting
 from conformance.peer.session import Session
 from conformance.peer.varint import varint
@@ -37,11 +37,8 @@ def controlled(run: Run) -> Session:
 
 def granted(run: Run, session: Session, setting: int, capsule_type: int) -> int:
     """Return the target's current limit: the setting, or the latest capsule."""
-    values = [run.setting(setting) or 0]
-    for item in session.capsules:
-        if item.capsule_type == capsule_type and item.value:
-            values.append(int.from_bytes(item.value, "big") & ((1 << (8 * len(item.value) - 2)) - 1))
-    return values[-1]
+    limits = [parse_limit(item.value) for item in session.capsules if item.capsule_type == capsule_type]
+    return next((limit for limit in reversed(limits) if limit is not None), run.setting(setting) or 0)
 
 
 @case(
@@ -80,7 +77,7 @@ def prohibited_capsule(run: Run) -> None:
 def max_streams_too_large(run: Run) -> None:
     """A WT_MAX_STREAMS value above 2^60 ends the session.
 
-    draft-16 §5.6.2: WT_FLOW_CONTROL_ERROR (-15 and -14: H3_DATAGRAM_ERROR). The twin grants 2^60.
+    draft-16 §5.6.2: WT_FLOW_CONTROL_ERROR (-15: H3_DATAGRAM_ERROR; -14 names none). The twin grants 2^60.
     """
     session = controlled(run)
     value = run.vary(good=MAX_STREAM_LIMIT, bad=MAX_STREAM_LIMIT + 1)

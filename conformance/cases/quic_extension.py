@@ -1,4 +1,4 @@
-"""RESET_STREAM_AT, DATAGRAM frames and what WebTransport needs of QUIC (reliable-stream-reset, RFC 9221, RFC 9000)."""
+"""RESET_STREAM_AT, DATAGRAM frames and what else WebTransport needs of QUIC."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def directions_independent(run: Run) -> None:
 def none_before_connect(run: Run) -> None:
     """Before a session is requested the target opens no bidirectional stream.
 
-    draft-16 §4.3: a server-initiated bidirectional stream belongs to a session that it received a CONNECT for.
+    draft-16 §4.3: a server-initiated bidirectional stream belongs to a session that was asked for.
     """
     run.connect()
     run.peer.fence(None)

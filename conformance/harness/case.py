@@ -134,7 +134,7 @@ def cases_of(module: str) -> list[Case]:
 
 
 def load_cases(packages: Iterable[str] = ("conformance.cases", "scenarios")) -> list[Case]:
-    """Import all case modules of the packages; return all cases ordered by identifier, disruptive ones last."""
+    """Import all case modules of the packages; return their cases by identifier, disruptive ones last."""
     for name in packages:
         package = importlib.import_module(name)
         for module in pkgutil.iter_modules(package.__path__):

@@ -55,6 +55,7 @@ class Embedded:
     ca_file: Path | None = None
     _process: subprocess.Popen[str] | None = None
     _directory: tempfile.TemporaryDirectory[str] | None = None
+    _reader: threading.Thread | None = None
     _output: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Embedded:
@@ -103,7 +104,8 @@ class Embedded:
                     ready.set()
             ready.set()
 
-        threading.Thread(target=read, name=f"{self.name}-output", daemon=True).start()
+        self._reader = threading.Thread(target=read, name=f"{self.name}-output", daemon=True)
+        self._reader.start()
         if not ready.wait(START_TIMEOUT) or not address:
             tail = "".join(self._output[-5:]).strip() or "it printed nothing"
             raise EmbeddedFailed(f"the embedded {self.name} server did not start: {tail}")
@@ -120,5 +122,9 @@ class Embedded:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            if self._reader is not None:
+                self._reader.join(STOP_TIMEOUT)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
         if self._directory is not None:
             self._directory.cleanup()

@@ -21,11 +21,11 @@ PAUSE = 0.1
 
 ADVICE = {
     "unreachable": "is host and port right, and does the server run?",
-    "timeout": "nothing that speaks QUIC answered; is it the right UDP port, and does a firewall let UDP through?",
+    "timeout": "is it the right UDP port, and does a firewall let UDP through?",
     "tls": "name the certificate authority with --ca FILE, or accept any certificate with --insecure",
     "alpn": "the server speaks QUIC, but not HTTP/3 (ALPN h3)",
     "closed": "the server closed the connection before HTTP/3 was set up",
-    "no-settings": "the handshake was completed, but no SETTINGS arrived: the server hangs, or is no HTTP/3 server",
+    "no-settings": "the server hangs after the handshake, or is no HTTP/3 server",
 }
 
 

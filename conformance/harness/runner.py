@@ -103,8 +103,8 @@ class Player:
             text = "the second run, alone with the target, showed the same"
         else:
             text = (
-                f"the first run was {first.judgement.verdict.value} ({first.judgement.reason}); this is the second "
-                "run, alone with the target"
+                f"the first run was {first.judgement.verdict.value} ({first.judgement.reason}); "
+                "this is the second run, alone with the target"
             )
         records.append(NoteRecord(text=text))
         for connection in first.connections:

@@ -43,7 +43,8 @@ def start_embedded(options: RunOptions, stack: ExitStack) -> RunOptions:
     """
     if options.target is not None and options.target not in EMBEDDED:
         return options
-    name = options.target or default_server()
+    name = default_server() if options.target in (None, "embedded") else options.target
+    assert name is not None
     server = stack.enter_context(Embedded(name, drafts=options.drafts))
     endpoints = [f"{key}={path}" for key, path in CONTRACT_PATHS.items()]
     return RunOptions(

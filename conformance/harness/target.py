@@ -10,6 +10,7 @@ from conformance.peer.client import Peer
 from conformance.peer.drafts import Draft
 from conformance.peer.options import Opener, PeerOptions
 from conformance.peer.session import Session
+from reports.judgement.records import UnsupportedKind
 
 # Endpoints of docs/endpoints.md on whose sessions bidirectional streams of the client are echoed.
 ECHOING = frozenset({"echo"})
@@ -22,7 +23,7 @@ class Unsupported(Exception):
     a behaviour of the application).
     """
 
-    def __init__(self, kind: str, proof: str) -> None:
+    def __init__(self, kind: UnsupportedKind, proof: str) -> None:
         super().__init__(proof)
         self.kind = kind
         self.proof = proof
@@ -52,10 +53,10 @@ class Target:
     name: str
     opener: Opener
     endpoints: Mapping[str, str] = field(default_factory=dict)
-    options: PeerOptions = PeerOptions()
+    options: PeerOptions = field(default_factory=PeerOptions)
     declared_draft: int | None = None
     loopback: bool = True
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
     @property
     def path(self) -> str:

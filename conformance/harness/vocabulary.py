@@ -139,9 +139,11 @@ class Vocabulary:
         self._observed_id = secrets.token_hex(8)
         return self.endpoint("observe", id=self._observed_id, **query)
 
-    def observed(self, event: str, *, peer: Peer | None = None) -> list[dict[str, Any]]:
+    def observed(self, event: str) -> list[dict[str, Any]]:
         """Wait until the application saw an event of this kind; return all records of the kind."""
-        reader = peer or self._reader()
+        # The reader has a socket of its own: what this connection still has to send must be out before.
+        self.peer.wait(self.peer.quic.acked)
+        reader = self._reader()
         session = reader.establish(self.endpoint("observe", read=self._observed_id))
         found: list[dict[str, Any]] = []
 

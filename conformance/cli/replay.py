@@ -1,0 +1,84 @@
+"""``wtconform replay``: one recorded case again, and whether it shows the same."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conformance.harness.case import load_cases
+from conformance.harness.probe import ProbeFailed, probe
+from conformance.harness.runner import Player
+from conformance.harness.setup import make_target, start_embedded
+from conformance.options import InvalidOption, RunOptions
+from conformance.peer.drafts import Draft
+from reports.files import RunError, read_json
+from reports.schemas import validate
+from reports.verdict import EXIT_INCONCLUSIVE, Verdict
+
+REPRODUCED, FIXED, SAME_PASS, DRIFTED = "REPRODUCED", "FIXED", "PASSES AS BEFORE", "DRIFTED"
+EXIT = {REPRODUCED: 1, FIXED: 0, SAME_PASS: 0, DRIFTED: 3}
+_GOOD = (Verdict.PASS, Verdict.INFORMATIONAL, Verdict.UNSUPPORTED)
+
+
+def compare(expected: dict[str, Any], verdict: Verdict, signature: str) -> str:
+    """Return what a second run says about a recorded one."""
+    before = Verdict(expected["verdict"])
+    if signature == expected["signature"]:
+        return SAME_PASS if before in _GOOD else REPRODUCED
+    if verdict in _GOOD:
+        return SAME_PASS if before in _GOOD and verdict == before else FIXED
+    return DRIFTED
+
+
+@click.command("replay")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("url", required=False)
+@click.option(
+    "--ca", type=click.Path(path_type=Path), metavar="FILE", help="PEM file of the authority to trust."
+)
+@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+@click.option(
+    "--endpoint", multiple=True, metavar="NAME=PATH", help="Path of an endpoint of docs/endpoints.md."
+)
+def replay_command(
+    file: Path, url: str | None, ca: Path | None, insecure: bool, endpoint: tuple[str, ...]
+) -> int:
+    """Play a recorded case again: REPRODUCED (exit 1), FIXED or the same pass (0), DRIFTED (3)."""
+    value = read_json(file)
+    validate("replay", value)
+    if value["kind"] == "finding":
+        from fuzz.replay import replay_finding  # only findings need the fuzzer
+
+        return replay_finding(value, url, ca=ca, insecure=insecure)
+    case = next((item for item in load_cases() if item.identifier == value["id"]), None)
+    if case is None:
+        raise InvalidOption(f"{file}: this version of the suite has no case {value['id']!r}")
+    given = RunOptions(target=url or value["target"].get("given") or None, ca=ca, insecure=insecure)
+    given = replace(given, endpoint=list(endpoint) or list(value["target"].get("endpoints", [])))
+    if not url:
+        stored = value["target"]
+        given = replace(given, ca=ca or stored.get("ca"), insecure=insecure or stored.get("insecure", False))
+    with ExitStack() as stack:
+        options = start_embedded(given, stack)
+        target = make_target(options)
+        try:
+            target = target.with_capabilities(probe(target))
+        except ProbeFailed as error:
+            raise RunError(str(error)) from None
+        outcome = Player(target).play(case, Draft(value["draft"]))
+    judged = outcome.judgement
+    if (
+        judged.verdict is Verdict.INCONCLUSIVE
+        and Verdict(value["expected"]["verdict"]) is not Verdict.INCONCLUSIVE
+    ):
+        click.echo(f"{case.identifier}: inconclusive: {judged.reason}")
+        return EXIT_INCONCLUSIVE
+    result = compare(value["expected"], judged.verdict, judged.signature)
+    click.echo(f"{result}  {case.identifier} (draft {value['draft']}): {judged.verdict.label}")
+    click.echo(f"  recorded: {value['expected']['verdict']}, {value['expected']['reaction']}")
+    click.echo(f"  now:      {judged.reason}")
+    return EXIT[result]
