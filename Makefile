@@ -57,8 +57,9 @@ $(STAMPS)/suite: pyproject.toml $(STAMPS)/requirements
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Without build isolation the build finds maturin by PATH.
 $(STAMPS)/reference: $(RUST_INPUTS) $(STAMPS)/requirements
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e reference_impl
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e reference_impl
 	@touch $@
 
 # --- use -------------------------------------------------------------------------------------------
