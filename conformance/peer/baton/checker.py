@@ -9,7 +9,7 @@ caller knows that the target has had its time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,6 +50,15 @@ class _Observed:
     asked: bool = False  # this side stopped or reset it, so that WHATEVER is in order
 
 
+@dataclass(slots=True, eq=False)
+class _Owed:
+    """A move that is owed because of something this side sent on the stream ``cause``."""
+
+    move: Move
+    cause: Hashable = None
+    required: bool = True
+
+
 class Checker:
     """Judges one session.
 
@@ -67,7 +76,7 @@ class Checker:
         self.closed = False
         self._model = BatonMachine(target, parameters, Options(unexpected_value="continue"))
         self._streams: dict[Hashable, _Observed] = {}
-        self._owed: list[Move] = []
+        self._owed: list[_Owed] = []
         self._required_close: CloseSession | None = None
         self._allowed_codes = {SessionError.BORED}
         # Batons that some reading counts as over, and messages that a reset excuses, by kind of stream.
@@ -90,23 +99,25 @@ class Checker:
         """This side sent bytes on a stream."""
         model = self._streams[key].model
         if model is not None:
-            self._owe(self._model.receive(model, data, end_stream=end_stream))
+            self._owe(self._model.receive(model, data, end_stream=end_stream), key)
             if model.reader.trailing:
                 self._allowed_codes |= {SessionError.BRUH, SessionError.SUS}
+            if self._model.surprises:
+                self._allowed_codes.add(SessionError.SUS)
 
     def we_reset(self, key: Hashable) -> None:
         """This side reset its direction of a stream."""
         stream = self._streams[key]
         stream.asked = True
         if stream.model is not None:
-            self._owe(self._model.reset(stream.model))
+            self._owe(self._model.reset(stream.model), key)
 
     def we_stopped(self, key: Hashable) -> None:
         """This side sent STOP_SENDING."""
         stream = self._streams[key]
         stream.asked = True
         if stream.model is not None and not stream.by_target:
-            self._owe(self._model.stopped(stream.model))
+            self._owe(self._model.stopped(stream.model), key)
         else:
             self._maybe_over += 1
 
@@ -149,10 +160,8 @@ class Checker:
             self._maybe_over += 1
             self._excused[stream.bidirectional] += 1
         wanted = {StreamError.WHATEVER} if stream.asked else {StreamError.I_LIED}
-        owed = next((m for m in self._owed if isinstance(m, ResetStream) and m.stream is stream.model), None)
-        if owed is not None:
-            self._owed.remove(owed)
-        elif stream.asked:
+        owed = self._strike(lambda move: isinstance(move, ResetStream) and move.stream is stream.model)
+        if stream.asked and owed is None:
             wanted |= {StreamError.I_LIED}  # it may have crossed this side's stop or reset
         if code is not None and code not in wanted:
             row = "DB-4.6-03" if owed is not None else "DB-4.6-04"
@@ -165,10 +174,16 @@ class Checker:
         if code is not None and code != StreamError.IDC:
             self._violate("DB-4.6-02", f"a stream was stopped with {code:#x} instead of IDC")
         self._maybe_over += 1
-        if stream.model is not None and not stream.by_target:
-            # What it does not care about, it does not answer.
-            stream.model.over = True
-            self._owed = [move for move in self._owed if getattr(move, "stream", None) is not stream.model]
+        if stream.model is None:
+            return
+        # What it does not care about, it need not answer. Where the answer was already struck off, it was
+        # that of another stream with the same value, and one of these is excused.
+        stream.model.over = True
+        answers = [owed for owed in self._owed if owed.cause == key]
+        for owed in answers:
+            owed.required = False
+        if not answers:
+            self._excused[not stream.by_target] += 1
 
     def received_datagram(self, data: bytes) -> None:
         """A datagram of the target arrived."""
@@ -176,11 +191,9 @@ class Checker:
         if message is None:
             self._violate("DB-4.4-01", f"a datagram of {len(data)} bytes holds no complete message")
             return
-        owed = next((m for m in self._owed if isinstance(m, SendDatagram) and m.value == message.value), None)
-        if owed is not None:
-            self._owed.remove(owed)
-            return
-        if self._required_close is not None:
+        wanted = message.value
+        owed = self._strike(lambda move: isinstance(move, SendDatagram) and move.value == wanted)
+        if owed is not None or self._required_close is not None:
             return
         row = "DB-4.4-03" if self.target is Role.SERVER else "DB-4.4-02"
         self._violate(row, f"a datagram with value {message.value} that nothing asked for")
@@ -211,10 +224,11 @@ class Checker:
             result.append(Violation(CLOSE_ROWS[None], text))
         if self.closed:
             return result
-        if self._openings:
-            result.append(Violation("DB-4.1-01", f"{self._openings} initial messages are missing"))
         excused = self._excused.copy()
-        for move in self._owed:
+        missing = self._openings - excused[False]
+        if missing > 0:
+            result.append(Violation("DB-4.1-01", f"{missing} initial messages are missing"))
+        for move in (owed.move for owed in self._owed if owed.required):
             match move:
                 case OpenStream() | Reply():
                     if excused[move.stream.bidirectional] > 0:
@@ -250,32 +264,37 @@ class Checker:
         elif meaning is None:
             # Judged at the end: a stop or reset that excuses it may still be on its way.
             self._clean_close_with = self._model.active
-        elif meaning not in self._allowed_codes and not (
-            meaning is SessionError.SUS and self._model.surprises
-        ):
+        elif meaning not in self._allowed_codes:
             self._violate(
                 CLOSE_ROWS[meaning], f"the session was closed {_close_name(meaning)} without reason"
             )
 
-    def _owe(self, moves: list[Move]) -> None:
+    def _owe(self, moves: list[Move], cause: Hashable = None) -> None:
         for move in moves:
             if not isinstance(move, CloseSession):
-                self._owed.append(move)
+                self._owed.append(_Owed(move, cause))
             elif move.code is not None or self._model.zeros_sent == 0:
                 self._required_close = move
 
+    def _strike(self, fits: Callable[[Move], bool]) -> Move | None:
+        """Strike off and return an owed move that fits, a required one where there is a choice."""
+        fitting = [owed for owed in self._owed if fits(owed.move)]
+        if not fitting:
+            return None
+        chosen = max(fitting, key=lambda owed: owed.required)
+        self._owed.remove(chosen)
+        return chosen.move
+
     def _match(self, stream: _Observed, value: int) -> None:
         """Strike off the message that the target has just completed."""
-        owed = next((move for move in self._owed if self._is(move, stream, value)), None)
+        owed = self._strike(lambda move: self._is(move, stream, value))
         if owed is None and self._openings and stream.by_target and not stream.bidirectional and value:
             self._openings -= 1
             owed = self._model.opening(value)[0]
-            self._owed.append(owed)
         if isinstance(owed, OpenStream | Reply):
-            self._owed.remove(owed)
             stream.model = owed.stream
-            return
-        self._explain(stream, value)
+        else:
+            self._explain(value)
 
     @staticmethod
     def _is(move: Move, stream: _Observed, value: int) -> bool:
@@ -284,11 +303,11 @@ class Checker:
             return same and move.value == value
         return isinstance(move, Reply) and move.stream is stream.model and move.value == value
 
-    def _explain(self, stream: _Observed, value: int) -> None:
+    def _explain(self, value: int) -> None:
         if self._required_close is not None:
             # Streams overtake each other: this may answer something that was sent after the fatal message.
             return
-        owed = [move for move in self._owed if isinstance(move, OpenStream | Reply)]
+        owed = [each.move for each in self._owed if isinstance(each.move, OpenStream | Reply)]
         if any(move.value == value for move in owed):
             self._violate("DB-4.2-03", f"the message with value {value} came on the wrong kind of stream")
         elif owed or self._openings:
