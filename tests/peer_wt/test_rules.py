@@ -7,6 +7,7 @@ import pytest
 from conformance.peer.client import Peer
 from conformance.peer.drafts import DRAFTS, Draft
 from conformance.peer.model import RULES, Behaviour, Rule
+from conformance.peer.options import PeerOptions
 from conformance.peer.streams import RequestStream, Stream
 from tests.peer_wt.support import World
 from tests.peer_wt.violations import VIOLATIONS, Violation
@@ -29,8 +30,11 @@ def test_every_rule_has_a_violation() -> None:
 
 
 def connect(world: World, violation: Violation) -> Peer:
-    options = {"wait_settings": False, **violation.options}
-    peer = world.connect(violation.draft, **options)
+    """Connect without waiting for success: some violations are in the first bytes."""
+    options = PeerOptions(wait_settings=False, **violation.options)
+    peer = Peer(world.opener, violation.draft, options)
+    if peer.wait(lambda: peer.quic.handshake_complete):
+        peer.start_h3()
     peer.wait(lambda: peer.peer_settings is not None)
     return peer
 
@@ -42,6 +46,10 @@ def aborted_with(stream: Stream | None) -> set[int]:
 
 def check(rule: Rule, peer: Peer, stream: Stream | None, code: int) -> None:
     match rule.scope:
+        case "transport":
+            assert peer.closed is not None
+            assert (peer.closed.by, peer.closed.error_code) == ("peer", code)
+            assert not peer.closed.application
         case "connection":
             peer.wait(lambda: False)
             assert peer.closed is not None

@@ -232,11 +232,12 @@ D02, D07, D14 = Draft.D02, Draft.D07, Draft.D14
 FLOW = {"flow_control": LIMITS}
 
 VIOLATIONS: Mapping[str, Violation] = {
+    "reset-stream-at-value": Violation(
+        lambda peer: None, options={"quic": {"extra_transport_parameters": {0x1D: b"\x00"}}}
+    ),
     "control-stream-duplicate": Violation(uni(varint(StreamType.CONTROL)), skippable=False),
     "control-stream-closed": Violation(close_control),
-    "control-first-frame": Violation(
-        lambda peer: None, options={"before_settings": goaway_frame(0), "wait_settings": False}
-    ),
+    "control-first-frame": Violation(lambda peer: None, options={"before_settings": goaway_frame(0)}),
     "control-frame-unexpected": Violation(on_control(data_frame(b"x"))),
     "control-push-promise": Violation(on_control(frame(FrameType.PUSH_PROMISE, b"\x00"))),
     "control-http2-frame": Violation(on_control(frame(0x06, bytes(8)))),

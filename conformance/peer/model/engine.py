@@ -21,6 +21,7 @@ from conformance.peer.events import (
     StopSending,
     StreamData,
     StreamReset,
+    TransportParameters,
     WireEvent,
 )
 from conformance.peer.h3frames import goaway_frame
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from conformance.peer.model.server import ServerContext
 
 MAX_STREAMS_BIDI: Final = 0x12
+CRYPTO_FRAME: Final = 0x06
 
 
 class Connection:
@@ -85,6 +87,10 @@ class Connection:
         if event.sent or self.closing:
             return
         match event:
+            case TransportParameters():
+                extension = (TransportParameter.RESET_STREAM_AT, TransportParameter.RESET_STREAM_AT_DRAFT07)
+                if any(event.parameters.get(code) for code in extension):
+                    self.violate("reset-stream-at-value")
             case HandshakeCompleted():
                 self._open_critical_streams()
                 self._serve_waiting()
@@ -232,6 +238,9 @@ class Connection:
         code = rule.code_in(self.draft)
         session = None if stream_id is None else self.sessions.of_stream(stream_id)
         match rule.scope:
+            case "transport":
+                self.closing = True
+                self.quic.close(code, frame_type=CRYPTO_FRAME, reason=name)
             case "connection":
                 self.close(code, name)
             case "session" | "stream" | "request" if session is not None:

@@ -3,7 +3,7 @@
 Whatever the engine finds wrong it reports by the name of a rule; the row says how far the reaction goes
 (``scope``) and with which ``code``. Deviants are made by changing rows of a copy (``RuleTable``).
 
-Scopes: ``connection`` closes it with the code; ``request`` and ``stream`` reset what this side sends on the
+Scopes: ``connection`` closes it with the code, ``transport`` does so with a code of QUIC; ``request`` and ``stream`` reset what this side sends on the
 stream and stop what it receives; ``session`` does so with a CONNECT stream and ends its session;
 ``response`` answers a request with a status (the code); ``ignore`` drops the input silently; ``accept``
 means that there is no such rule: the engine goes on as if the input were valid.
@@ -15,10 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from conformance.peer.codepoints import H3, WT
+from conformance.peer.codepoints import H3, WT, Quic
 from conformance.peer.drafts import DRAFTS, Draft
 
-Scope: TypeAlias = Literal["connection", "request", "stream", "session", "response", "ignore", "accept"]
+Scope: TypeAlias = Literal[
+    "transport", "connection", "request", "stream", "session", "response", "ignore", "accept"
+]
 
 D16, D14, D07, D02 = Draft.D16, Draft.D14, Draft.D07, Draft.D02
 FLOW_CONTROLLED: Final = (D16, D14)
@@ -64,6 +66,11 @@ def _rule(
         draft_codes=draft_codes or {},
     )
 
+
+_TRANSPORT = (
+    _rule("reset-stream-at-value", "transport", Quic.TRANSPORT_PARAMETER_ERROR,
+          "reliable-stream-reset-10 §3", "RSR-3-02"),
+)  # fmt: skip
 
 _CONTROL = (
     _rule("control-stream-duplicate", "connection", H3.STREAM_CREATION_ERROR, "RFC 9114 §6.2.1",
@@ -240,6 +247,7 @@ _FLOW_CONTROL = (
 RULES: Final[Mapping[str, Rule]] = {
     rule.name: rule
     for group in (
+        _TRANSPORT,
         _CONTROL,
         _QPACK,
         _REQUESTS,
