@@ -7,6 +7,8 @@ STAMPS      := $(VENV)/stamps
 OUT         ?= reports/out
 PYTEST_ARGS ?=
 FUZZ_TIME   ?= 10m
+SAMPLE      ?= 0.02
+SEED        ?= 1
 
 # Trees that exist in this checkout; what is not there is neither built nor checked.
 PACKAGES    := $(wildcard conformance scenarios fuzz reports)
@@ -27,7 +29,7 @@ REFERENCE_STAMP := $(if $(and $(REFERENCE),$(CARGO)),$(STAMPS)/reference)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup certify test test-python test-rust check check-python check-rust check-peers check-tree fmt pages \
-        nightly campaign lock clean
+        deviants nightly campaign lock clean
 
 help: ## this list
 	@echo "usage: make TARGET"
@@ -74,6 +76,9 @@ test-python: setup
 
 test-rust:
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) test --workspace --locked,@echo "no crates to test")
+
+deviants: setup ## each deviant against its own cases, and a seeded sample of the rest
+	$(BIN)/wtconform deviants --sample $(SAMPLE) --seed $(SEED)
 
 nightly: setup ## the long checks: the whole kill matrix, then a campaign where there are fuzz machines
 	$(BIN)/wtconform deviants

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("conformance", "reports", "scenarios", "fuzz")
-TARGETS = ("help", "setup", "certify", "test", "check", "fmt", "nightly", "campaign", "clean")
+TARGETS = ("help", "setup", "certify", "test", "check", "fmt", "deviants", "nightly", "campaign", "clean")
 
 
 def make(*arguments: str) -> str:
