@@ -25,6 +25,7 @@ pub mod capsule;
 pub mod code;
 mod config;
 mod connection;
+pub mod datagram;
 mod drafts;
 mod early;
 pub mod fields;
@@ -35,7 +36,7 @@ mod ids;
 pub mod protocols;
 pub mod qpack;
 pub mod settings;
-mod tlv;
+pub mod tlv;
 pub mod varint;
 
 pub use api::*;

@@ -7,7 +7,7 @@ use crate::varint;
 
 /// What the reader came across.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// An element begins.
     Start {
         /// Its type
@@ -33,7 +33,7 @@ enum State {
 
 /// Takes a byte stream apart.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     state: State,
     partial: varint::Partial,
     signal: Option<u64>,
@@ -41,12 +41,12 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// A reader at the start of an element. `signal` is a type without length.
-    pub(crate) fn new(signal: Option<u64>) -> Self {
+    pub fn new(signal: Option<u64>) -> Self {
         Self { state: State::Type, partial: varint::Partial::default(), signal }
     }
 
     /// The next piece; `None` when `input` is used up.
-    pub(crate) fn next(&mut self, input: &mut Bytes) -> Option<Piece> {
+    pub fn next(&mut self, input: &mut Bytes) -> Option<Piece> {
         loop {
             match self.state {
                 State::Type => {
@@ -80,7 +80,7 @@ impl Reader {
     }
 
     /// Whether the stream may end here without cutting an element off.
-    pub(crate) fn at_boundary(&self) -> bool {
+    pub fn at_boundary(&self) -> bool {
         self.state == State::Type && !self.partial.is_partial()
     }
 }

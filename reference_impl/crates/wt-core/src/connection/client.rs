@@ -56,7 +56,7 @@ impl Connection {
     pub fn connect(&mut self, stream: StreamId, request: ConnectRequest) -> Result<SessionId, ConnectError> {
         let draft = self.connectable()?;
         let in_use = self.streams.contains_key(&stream) || self.data.contains_key(&stream);
-        if in_use || !stream.is_request() {
+        if in_use || self.gone.contains(SessionId(stream)) || !stream.is_request() {
             return Err(ConnectError::InvalidRequest("not a stream that can carry a request"));
         }
         let fields = request_fields(draft, &request)?;

@@ -1,12 +1,9 @@
 //! HTTP datagrams (RFC 9297 §2, -16 §4.5).
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{Connection, Fault, Stream};
-use crate::{DatagramError, Event, Role, SessionId, StreamId, code, varint};
-
-/// Largest Quarter Stream ID (RFC 9297 §2.1)
-const MAX_QUARTER: u64 = (1 << 60) - 1;
+use crate::{DatagramError, Event, Role, SessionId, StreamId, code, datagram as codec};
 
 impl Connection {
     /// What precedes the payload of each datagram of the session: its Quarter Stream ID.
@@ -18,20 +15,13 @@ impl Connection {
         if !http || !self.facts.is_some_and(|facts| facts.peer_datagrams) {
             return Err(DatagramError::Unsupported);
         }
-        let mut header = BytesMut::with_capacity(8);
-        varint::encode(session.quarter(), &mut header);
-        Ok(header.freeze())
+        Ok(codec::header(session))
     }
 
     pub(super) fn datagram(&mut self, mut payload: Bytes) -> Result<(), Fault> {
-        let Some((quarter, length)) = varint::decode(&payload) else {
-            return Err(Fault(code::H3_DATAGRAM_ERROR, "a datagram without a Quarter Stream ID"));
-        };
-        if quarter > MAX_QUARTER {
-            return Err(Fault(code::H3_DATAGRAM_ERROR, "a Quarter Stream ID that no stream has"));
-        }
+        let (session, length) =
+            codec::decode(&payload).map_err(|malformed| Fault(code::H3_DATAGRAM_ERROR, malformed.0))?;
         let _ = payload.split_to(length);
-        let session = SessionId(StreamId(quarter * 4));
         match self.sessions.get(&session) {
             Some(state) if state.is_established() => {
                 self.events.push_back(Event::Datagram { session, payload })

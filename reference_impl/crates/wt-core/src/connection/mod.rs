@@ -200,7 +200,8 @@ impl Connection {
     /// client's GOAWAY concerns pushes, of which it allows none.
     pub fn goaway(&mut self) {
         let id = match self.role {
-            Role::Server => self.next_request,
+            // The largest ID of a request stream there is
+            Role::Server => self.next_request.min(varint::MAX - 3),
             Role::Client => 0,
         };
         let (Some(control), false) = (self.control, self.closed) else { return };
