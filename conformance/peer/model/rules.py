@@ -3,10 +3,11 @@
 Whatever the engine finds wrong it reports by the name of a rule; the row says how far the reaction goes
 (``scope``) and with which ``code``. Deviants are made by changing rows of a copy (``RuleTable``).
 
-Scopes: ``connection`` closes it with the code, ``transport`` does so with a code of QUIC; ``request`` and ``stream`` reset what this side sends on the
-stream and stop what it receives; ``session`` does so with a CONNECT stream and ends its session;
-``response`` answers a request with a status (the code); ``ignore`` drops the input silently; ``accept``
-means that there is no such rule: the engine goes on as if the input were valid.
+Scopes: ``connection`` closes it with the code, ``transport`` does so with a code of QUIC; ``request`` and
+``stream`` reset what this side sends on the stream and stop what it receives; ``session`` does so with a
+CONNECT stream and ends its session; ``response`` answers a request with a status (the code); ``ignore``
+drops the input silently; ``accept`` means that there is no such rule: the engine goes on as if the input
+were valid.
 """
 
 from __future__ import annotations
