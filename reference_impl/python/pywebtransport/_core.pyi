@@ -149,6 +149,10 @@ class EndpointStats(TypedDict):
     handshakes_refused: int
     retries_sent: int
     sessions: int
+    streams: int
+    """QUIC streams that are not over in every respect, those of HTTP/3 included"""
+    stream_handles: int
+    """Streams that have not been read to the end, ended or released"""
     events_queued: int
     datagrams_dropped: int
     """Application datagrams that were dropped because a queue was full, or the peer takes none"""
