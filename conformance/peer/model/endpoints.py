@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from conformance.peer.h3frames import data_frame, headers_frame
@@ -165,8 +166,8 @@ class Endpoints:
             decision = endpoint(connection, request, parameters)
         except InvalidParameter:
             return "query-invalid"
-        if isinstance(decision, Accept) and after:
-            return Accept(decision.application, decision.protocol, after)
+        if isinstance(decision, Accept | Refuse) and after:
+            return replace(decision, after=after)
         return decision
 
     def http(self, connection: Connection, stream: RequestStream) -> None:

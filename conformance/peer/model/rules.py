@@ -87,7 +87,7 @@ _CONTROL = (
     _rule("control-frame-oversized", "connection", H3.EXCESSIVE_LOAD, "RFC 9114 §10.5", "H3-10-02"),
     _rule("control-wt-stream", "connection", H3.FRAME_ERROR, "draft-16 §4.3", "WT-4.3-09", "WT-4.3-10"),
     _rule("settings-repeated", "connection", H3.FRAME_UNEXPECTED, "RFC 9114 §7.2.4", "H3-7.2.4-01"),
-    _rule("settings-malformed", "connection", H3.FRAME_ERROR, "RFC 9114 §7.1", "H3-7.1-01"),
+    _rule("settings-malformed", "connection", H3.FRAME_ERROR, "RFC 9114 §7.1", "H3-7.1-01", "H3-10-01"),
     _rule("settings-duplicate", "connection", H3.SETTINGS_ERROR, "RFC 9114 §7.2.4", "H3-7.2.4-02"),
     _rule("settings-http2", "connection", H3.SETTINGS_ERROR, "RFC 9114 §7.2.4.1", "H3-7.2.4-04"),
     _rule("settings-h3-datagram", "connection", H3.SETTINGS_ERROR, "RFC 9297 §2.1.1", "HD-2.1.1-01"),
