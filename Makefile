@@ -12,7 +12,7 @@ SEED        ?= 1
 
 # Trees that exist in this checkout; what is not there is neither built nor checked.
 PACKAGES    := $(wildcard conformance scenarios fuzz reports)
-FUZZ        := $(wildcard fuzz/__init__.py)
+FUZZ        := $(wildcard conformance/cli/fuzz.py)
 PYTHON_TREE := $(PACKAGES) $(wildcard tests conftest.py benchmarks reference_impl/python)
 CRATES      := $(wildcard reference_impl/Cargo.toml)
 REFERENCE   := $(wildcard reference_impl/pyproject.toml)
@@ -82,10 +82,10 @@ deviants: setup ## each deviant against its own cases, and a seeded sample of th
 
 nightly: setup ## the long checks: the whole kill matrix, then a campaign where there are fuzz machines
 	$(BIN)/wtconform deviants
-	$(if $(FUZZ),$(MAKE) campaign,@echo "no fuzz machines in this checkout")
+	$(if $(FUZZ),$(MAKE) campaign,@echo "wtconform has no fuzz command in this checkout")
 
 campaign: setup ## fuzz the embedded server for FUZZ_TIME
-	$(if $(FUZZ),$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME),@echo "no fuzz machines in this checkout"; exit 2)
+	$(if $(FUZZ),$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME),@echo "wtconform has no fuzz command in this checkout"; exit 2)
 
 # --- checks ----------------------------------------------------------------------------------------
 
