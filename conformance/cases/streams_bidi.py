@@ -178,7 +178,6 @@ def request_limit(run: Run) -> None:
 @case(
     "streams-bidi.signal-on-connect-stream",
     "WT-4.3-07",
-    "WT-4.3-06",
     drafts=SINCE_07,
     negative=True,
     witness="draft-16 §4.3: any other circumstances are H3_FRAME_ERROR",

@@ -17,7 +17,7 @@ from conformance.harness.vocabulary import Vocabulary
 from conformance.peer.client import Peer
 from conformance.peer.drafts import FACTS, Draft, DraftFacts
 from conformance.peer.events import Json, WireEvent
-from conformance.peer.options import PeerOptions
+from conformance.peer.options import PeerOptions, SessionRefused
 from conformance.peer.qpack import Field
 from conformance.peer.quic.options import QuicOptions
 from conformance.peer.session import Session
@@ -30,11 +30,12 @@ from reports.judgement import (
     NoteRecord,
     Record,
     more_needed,
-    problem,
+    judge_record,
     reaction_set,
     reactions_of,
 )
 from reports.judgement.records import Operator
+from reports.verdict import Verdict
 
 T = TypeVar("T")
 # What a case may hand over as a value: JSON, with lists of whatever scalars.
@@ -44,6 +45,8 @@ Judging = ExpectRecord | CheckRecord | InformationalRecord
 # A reaction that stays out is missing only after this long, or after this many round trips.
 MIN_DEADLINE = 2.0
 DEADLINE_ROUND_TRIPS = 20
+# Statuses with which a server says that it has no such endpoint of the contract (docs/endpoints.md).
+ABSENT = frozenset({404, 405, 501})
 # Reactions kept per expectation: more would only repeat themselves.
 MAX_REACTIONS = 200
 
@@ -112,7 +115,12 @@ class Run(Vocabulary):
 
     def establish(self, path: str | None = None) -> Session:
         """Establish a session on the connection of this run; raises SessionRefused."""
-        session = self.target.establish(self.peer, path)
+        try:
+            session = self.target.establish(self.peer, path)
+        except SessionRefused as error:
+            if path not in (None, self.target.path) and error.status in ABSENT:
+                raise Unsupported("cooperation", f"the endpoint {path} is not there: {error}") from None
+            raise
         self._session = session
         if self.target.echoes(path):
             self._echoing.add(session.id)
@@ -173,8 +181,8 @@ class Run(Vocabulary):
     ) -> None:
         """Record how the target reacts, to be judged by the named set of allowed reactions.
 
-        In the positive twin the set is ``twin`` instead (None: nothing is expected of it), and anything
-        but a pass raises TwinFailed. ``keep_mark``: the next expectation sees the same events again.
+        In the positive twin the set is ``twin`` instead (None: nothing is expected of it), and what that
+        set calls a fail raises TwinFailed. ``keep_mark``: the next expectation sees the same events again.
         """
         if self.twin:
             set_name = twin or ""
@@ -185,9 +193,9 @@ class Run(Vocabulary):
         if not keep_mark:
             self._mark = len(self.peer.events)
         if self.twin:
-            trouble = problem(record)
-            if trouble:
-                raise TwinFailed(trouble)
+            grade = judge_record(record)
+            if grade.raw in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+                raise TwinFailed(grade.sentence)
             return
         self.records.append(record)
 
