@@ -225,6 +225,8 @@ impl Endpoint {
         dict.set_item("handshakes_refused", stats.handshakes_refused)?;
         dict.set_item("retries_sent", stats.retries_sent)?;
         dict.set_item("sessions", stats.sessions)?;
+        dict.set_item("streams", stats.streams)?;
+        dict.set_item("stream_handles", stats.stream_handles)?;
         dict.set_item("events_queued", stats.events_queued)?;
         dict.set_item("datagrams_dropped", stats.datagrams_dropped)?;
         dict.set_item("send_errors", stats.send_errors)?;

@@ -172,8 +172,10 @@ impl Client {
         loop {
             for event in self.poll() {
                 match event {
-                    Event::SessionReady { .. } => return (connection, session),
-                    Event::SessionRejected { .. } | Event::ConnectionClosed { .. } => panic!("{event:?}"),
+                    Event::SessionReady { session: ready, .. } if ready == session => {
+                        return (connection, session);
+                    }
+                    Event::SessionRejected { .. } => panic!("{event:?}"),
                     _ => {}
                 }
             }

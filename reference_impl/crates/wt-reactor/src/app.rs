@@ -46,6 +46,10 @@ pub struct EndpointStats {
     pub handshakes_refused: u64,
     pub retries_sent: u64,
     pub sessions: u64,
+    /// QUIC streams that are not over in every respect, those of HTTP/3 included
+    pub streams: u64,
+    /// Streams that the application has not read to the end, ended or released
+    pub stream_handles: u64,
     pub events_queued: u64,
     /// Because a queue was full, or the peer takes none
     pub datagrams_dropped: u64,
@@ -395,6 +399,8 @@ impl Endpoint {
             handshakes_refused: counters.handshakes_refused.load(Relaxed),
             retries_sent: counters.retries_sent.load(Relaxed),
             sessions: counters.sessions.load(Relaxed),
+            streams: counters.streams.load(Relaxed),
+            stream_handles: self.inbox().streams.len() as u64,
             events_queued: self.shared.messages.len() as u64,
             datagrams_dropped: counters.datagrams_dropped.load(Relaxed),
             send_errors: counters.send_errors.load(Relaxed),

@@ -180,6 +180,8 @@ impl Transport {
                 (self.max_datagram_frame_size > 0).then_some(self.datagram_receive_buffer),
             )
             .enable_segmentation_offload(self.gso)
+            // The session's flow control counts what was sent on streams that are not read to their end
+            .report_final_sizes(true)
             .reset_stream_at(self.reset_stream_at)
             .reset_stream_at_07(self.reset_stream_at_07);
         if self.initial_mtu < 1200 || self.max_mtu < self.initial_mtu {

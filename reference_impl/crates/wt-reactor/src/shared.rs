@@ -29,6 +29,7 @@ pub(crate) struct Counters {
     pub(crate) handshakes_refused: AtomicU64,
     pub(crate) retries_sent: AtomicU64,
     pub(crate) sessions: AtomicU64,
+    pub(crate) streams: AtomicU64,
     pub(crate) datagrams_dropped: AtomicU64,
     pub(crate) send_errors: AtomicU64,
 }

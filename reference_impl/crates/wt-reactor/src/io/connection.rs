@@ -53,6 +53,8 @@ pub(super) struct Connection {
     /// The application was told of the end
     pub(super) ended: bool,
     pub(super) streams: FxHashMap<Handle, Stream>,
+    /// How many of them the endpoint's counter includes
+    pub(super) counted_streams: usize,
     pub(super) by_id: FxHashMap<StreamId, Handle>,
     /// Streams that may have something to read
     pub(super) readable: VecDeque<Handle>,
@@ -98,6 +100,7 @@ impl Connection {
             told_ready: false,
             ended: false,
             streams: FxHashMap::default(),
+            counted_streams: 0,
             by_id: FxHashMap::default(),
             readable: VecDeque::new(),
             paused: Vec::new(),
@@ -253,6 +256,11 @@ impl Connection {
                     stream.sender = Sender::Done;
                     let _ = self.quic.send_stream(id).reset(error_code);
                     self.forget_if_done(handle);
+                }
+            }
+            StreamEvent::FinalSize { id, size } => {
+                if let Some(&handle) = self.by_id.get(&id) {
+                    self.final_size(handle, size, sink);
                 }
             }
             StreamEvent::Available { .. } => {

@@ -16,6 +16,7 @@ mod timers;
 mod write;
 
 use std::{
+    mem,
     net::SocketAddr,
     os::fd::AsFd,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -126,7 +127,7 @@ impl Reactor {
             Command::Connection { connection, command } => {
                 if let Some(x) = self.connections.get_mut(&connection) {
                     x.command(now, command, &mut self.sink);
-                    if !std::mem::replace(&mut x.is_ready, true) {
+                    if !mem::replace(&mut x.is_ready, true) {
                         self.ready.push(connection);
                     }
                 } else {
@@ -159,7 +160,7 @@ impl Reactor {
     fn with(&mut self, handle: Handle, action: impl FnOnce(&mut Connection, &mut Sink)) {
         if let Some(connection) = self.connections.get_mut(&handle) {
             action(connection, &mut self.sink);
-            if !std::mem::replace(&mut connection.is_ready, true) {
+            if !mem::replace(&mut connection.is_ready, true) {
                 self.ready.push(handle);
             }
         }
@@ -234,7 +235,7 @@ impl Reactor {
                             if let Some(x) = handle.and_then(|x| self.connections.get_mut(x)) {
                                 x.socket = index;
                                 x.quic.handle_event(event);
-                                if !std::mem::replace(&mut x.is_ready, true) {
+                                if !mem::replace(&mut x.is_ready, true) {
                                     self.ready.push(x.handle);
                                 }
                             }
@@ -298,7 +299,7 @@ impl Reactor {
             let Some(x) = self.connections.get_mut(&handle) else { continue };
             if x.timer == Some(time) {
                 x.timer = None;
-                if !std::mem::replace(&mut x.is_ready, true) {
+                if !mem::replace(&mut x.is_ready, true) {
                     self.ready.push(handle);
                 }
             }
@@ -313,11 +314,14 @@ impl Reactor {
                 return;
             }
         }
-        for handle in std::mem::take(&mut self.ready) {
+        for handle in mem::take(&mut self.ready) {
             let Some(x) = self.connections.get_mut(&handle) else { continue };
             x.is_ready = false;
             let more = x.serve(now, &mut self.endpoint, &mut self.sink)
                 | x.transmit(now, &mut self.sockets, &mut self.packet);
+            let streams = &self.shared.counters.streams;
+            streams.fetch_add(x.streams.len() as u64, Relaxed);
+            streams.fetch_sub(mem::replace(&mut x.counted_streams, x.streams.len()) as u64, Relaxed);
             if x.admitted_from.is_some()
                 && !x.quic.is_handshaking()
                 && let Some(from) = x.admitted_from.take()
@@ -332,7 +336,7 @@ impl Reactor {
             }
             let deadline = x.deadline();
             self.timers.update(handle, &mut x.timer, deadline);
-            if more && !std::mem::replace(&mut x.is_ready, true) {
+            if more && !mem::replace(&mut x.is_ready, true) {
                 self.ready.push(handle);
             }
         }

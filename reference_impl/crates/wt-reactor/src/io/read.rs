@@ -179,10 +179,20 @@ impl Connection {
 
     fn core_reset(&mut self, handle: Handle, code: u64, sink: &mut Sink) {
         let Some(stream) = self.streams.get(&handle) else { return };
-        let stream = wt_core::StreamId(stream.id.into());
-        self.core.handle(Input::StreamReset { stream, code, final_size: None });
+        let (stream, final_size) = (wt_core::StreamId(stream.id.into()), stream.final_size);
+        self.core.handle(Input::StreamReset { stream, code, final_size });
         self.pump(sink);
         self.forget_if_done(handle);
+    }
+
+    /// The peer's bytes on a stream that it reset, or that is not read any more, are counted.
+    pub(super) fn final_size(&mut self, handle: Handle, size: u64, sink: &mut Sink) {
+        let Some(stream) = self.streams.get_mut(&handle) else { return };
+        stream.final_size = Some(size);
+        if mem::take(&mut stream.awaits_final_size) {
+            // The code says nothing to anybody any more
+            self.core_reset(handle, 0, sink);
+        }
     }
 
     /// Gives bytes to the application. `end`: FIN, or a reset with its code on the wire.
@@ -246,20 +256,16 @@ impl Connection {
         let bytes = bytes.min(stream.outstanding);
         stream.outstanding -= bytes;
         self.outstanding -= bytes;
-        self.core.body_consumed(wt_core::StreamId(stream.id.into()), bytes as u64);
-        if stream.outstanding == 0 && stream.fin_read {
-            self.received_all(handle);
+        if let Some(session) = self.sessions.get(&stream.session) {
+            // The stream itself may be over for the core
+            self.core.session_consumed(*session, bytes as u64);
         }
-        self.readable.extend(self.paused.drain(..));
-    }
-
-    /// Everything up to the end was consumed: only now is the core told, which then forgets the stream.
-    fn received_all(&mut self, handle: Handle) {
-        if let Some(stream) = self.streams.get_mut(&handle) {
-            stream.fin_read = false;
+        if stream.outstanding == 0 && mem::take(&mut stream.fin_read) {
+            // Only now is the core told, which then forgets the stream
             self.core.recv_closed(wt_core::StreamId(stream.id.into()));
-            self.forget_if_done(handle);
         }
+        self.forget_if_done(handle);
+        self.readable.extend(self.paused.drain(..));
     }
 
     /// Nobody reads the stream any more.
@@ -267,8 +273,9 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(&handle) else { return };
         if !matches!(stream.reader, Reader::Done | Reader::Discard) {
             stream.reader = Reader::Done;
-            // An error says that the stream has ended already
-            let _ = self.quic.recv_stream(stream.id).stop(super::code(code));
+            let stopped = self.quic.recv_stream(stream.id).stop(super::code(code)).is_ok();
+            let id = wt_core::StreamId(stream.id.into());
+            stream.awaits_final_size = stopped && self.core.session_of(id).is_some();
         }
         stream.held.clear();
         let outstanding = stream.outstanding;

@@ -222,6 +222,8 @@ impl Connection {
         let streams: Vec<_> = self.streams.iter().filter(|x| x.1.session == session).map(|x| *x.0).collect();
         for handle in streams {
             self.end_stream(handle, sink);
+            // What is still unread counts for the connection no more
+            self.consumed(handle, usize::MAX);
         }
         self.opening.retain(|(stream, opening)| {
             if opening.session == session {

@@ -50,6 +50,10 @@ pub(super) struct Stream {
     pub(super) is_readable: bool,
     /// Bytes given to the application and not consumed yet
     pub(super) outstanding: usize,
+    /// Bytes that the peer sent, known if it reset the stream
+    pub(super) final_size: Option<u64>,
+    /// The core wants to know how much the peer sent on a stream that is not read any more
+    pub(super) awaits_final_size: bool,
     /// FIN was read, and the core is not told yet
     pub(super) fin_read: bool,
     /// The application waits for an end of this direction
@@ -80,6 +84,8 @@ impl Stream {
             reader,
             is_readable: false,
             outstanding: 0,
+            final_size: None,
+            awaits_final_size: false,
             fin_read: false,
             app_reads: false,
             held: VecDeque::new(),
@@ -123,9 +129,10 @@ impl Stream {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.sender == Sender::Done
+        !self.awaits_final_size
+            && self.sender == Sender::Done
             && self.outstanding == 0
             && !self.app_reads
-            && matches!(self.reader, Reader::Done | Reader::Discard)
+            && self.reader == Reader::Done
     }
 }
