@@ -15,6 +15,7 @@ from conformance.peer.codepoints import MAX_CLOSE_MESSAGE, CapsuleType, StreamTy
 from conformance.peer.datagrams import datagram
 from conformance.peer.drafts import DRAFTS, Draft, DraftFacts, newest, offered_drafts
 from conformance.peer.errorcodes import from_http, to_http
+from conformance.peer.model.baton_endpoint import BatonBehaviour
 from conformance.peer.model.rules import RuleTable
 from conformance.peer.model.sfields import bare_string
 from conformance.peer.qpack import Field, encode_static
@@ -56,6 +57,7 @@ class Behaviour:
         self.table_capacity = 4096
         self.blocked_streams = 16
         self.max_field_section = 16384
+        self.baton = BatonBehaviour()
         # Seconds that a graceful shutdown waits for the client to close its sessions (draft-16 §6).
         self.shutdown_timeout = 3.0
 

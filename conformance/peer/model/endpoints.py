@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from conformance.peer.baton import PATH as BATON_PATH
 from conformance.peer.h3frames import data_frame, headers_frame
 from conformance.peer.model.application import Accept, Refuse
 from conformance.peer.model.applications import (
@@ -17,6 +18,7 @@ from conformance.peer.model.applications import (
     Resetting,
     pattern,
 )
+from conformance.peer.model.baton_endpoint import baton
 from conformance.peer.model.parameters import MAX_BYTES, InvalidParameter, Parameters
 from conformance.peer.model.recording import VALID_ID, Observing, Reading, Recordings
 from conformance.peer.model.sfields import parse_string_list
@@ -112,7 +114,7 @@ def _status(connection: Connection, _request: Request, _parameters: Parameters) 
                 "implementation": IMPLEMENTATION,
                 "draft": None if connection.draft is None else connection.draft.value,
                 "drafts": [draft.value for draft in connection.behaviour.drafts],
-                "endpoints": {name: f"/{name}" for name in ENDPOINTS},
+                "endpoints": {name: default_path(name) for name in ENDPOINTS},
                 "sessions_active": len(connection.sessions.active),
             }
         )
@@ -146,7 +148,16 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "reset": _reset,
     "protocols": _protocols,
     "exporter": _exporter,
+    "baton": baton,
 }
+
+
+def default_path(name: str) -> str:
+    """Return the path of an endpoint."""
+    return BATON_PATH if name == "baton" else f"/{name}"
+
+
+_BY_PATH: Final = {default_path(name): endpoint for name, endpoint in ENDPOINTS.items()}
 
 
 class Endpoints:
@@ -157,8 +168,8 @@ class Endpoints:
 
     def decide(self, connection: Connection, request: Request) -> Decision:
         """Decide about a session request."""
-        endpoint = ENDPOINTS.get(request.path.removeprefix("/"))
-        if endpoint is None or not request.path.startswith("/"):
+        endpoint = _BY_PATH.get(request.path)
+        if endpoint is None:
             return "resource-unknown"
         parameters = Parameters(request.query)
         try:

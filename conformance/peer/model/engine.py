@@ -31,6 +31,7 @@ from conformance.peer.model.datagrams import Datagrams
 from conformance.peer.model.receivers import DISCARD, Receiver
 from conformance.peer.model.requests import RequestStream, final_response
 from conformance.peer.model.sessions import Sessions
+from conformance.peer.model.streams import WtStream
 from conformance.peer.qpack import SectionDecoder
 from conformance.peer.quic.connection import QuicPeer
 from conformance.peer.quic.options import StreamNotWritable

@@ -63,6 +63,8 @@ ATTRIBUTES: Mapping[str, frozenset[str]] = {
             "_receive_retry_packet",
             "_receive_version_negotiation_packet",
             "_remote_max_data_used",
+            "_remote_max_streams_bidi",
+            "_remote_max_streams_uni",
             "_serialize_transport_parameters",
             "_spaces",
             "_state",

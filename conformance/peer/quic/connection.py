@@ -211,6 +211,20 @@ class QuicPeer:
         self._engine._get_or_create_stream_for_send(stream_id)
         return stream_id
 
+    def stream_credit(self, *, unidirectional: bool) -> int:
+        """Return how many more own streams of this kind the other side allows now (RFC 9000 §4.6)."""
+        engine = self._engine
+        if unidirectional:
+            return max(0, engine._remote_max_streams_uni - engine._local_next_stream_id_uni // 4)
+        return max(0, engine._remote_max_streams_bidi - engine._local_next_stream_id_bidi // 4)
+
+    def answer_stops_with(self, answer: Callable[[int, int], int]) -> None:
+        """Let ``answer(stream_id, code)`` choose the code of the RESET_STREAM that answers STOP_SENDING.
+
+        Without it the code is copied, as RFC 9000 §3.5 recommends.
+        """
+        self._engine.stop_answer = answer
+
     def send_stream(self, stream_id: int, data: bytes, *, end_stream: bool = False) -> None:
         """Queue stream data; an own stream is opened by it, in any order of stream ids.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 from aioquic.quic import events
@@ -60,6 +61,8 @@ class StreamEngine(QuicConnection):
         )
         self.options = options
         self.now = 0.0
+        # Chooses the error code of the answer to STOP_SENDING from stream id and received code.
+        self.stop_answer: Callable[[int, int], int] | None = None
         self.injections = {epoch: InjectionQueue() for epoch in Epoch}
         self._late_events: deque[events.QuicEvent] = deque()
         self._skipped = UnopenedStreams()
@@ -108,7 +111,7 @@ class StreamEngine(QuicConnection):
     def _handle_stop_sending_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
         """Let aioquic answer with RESET_STREAM (RFC 9000 §3.5), and report that."""
         start = buf.tell()
-        stream_id = buf.pull_uint_var()
+        stream_id, code = buf.pull_uint_var(), buf.pull_uint_var()
         buf.seek(start)
         known = self._streams.get(stream_id)
         reset_before = known is not None and cast(ReliableSender, known.sender).reset_code is not None
@@ -117,6 +120,8 @@ class StreamEngine(QuicConnection):
         sender = cast(ReliableSender, stream.sender)
         sender.stopped = True
         if sender.reset_code is not None and not reset_before:
+            if self.stop_answer is not None:
+                sender.change_reset_code(self.stop_answer(stream_id, code))
             self.emit(
                 wire.StreamReset(
                     time=self.now,

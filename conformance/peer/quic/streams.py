@@ -146,6 +146,11 @@ class ReliableSender(QuicStreamSender):
         """Reset at once; after reset_at() its error code stays, which must not change (§5.2)."""
         super().reset(error_code if self.reliable_size is None else self.reset_at_code)
 
+    def change_reset_code(self, error_code: int) -> None:
+        """Give a RESET_STREAM that was not sent yet another error code; not after reset_at() (§5.2)."""
+        if self.reset_pending and self.reliable_size is None:
+            self._reset_error_code = error_code
+
     def write(self, data: bytes, end_stream: bool = False) -> None:
         """Append data. Raises RuntimeError after the end or a reset of the stream."""
         if self.reliable_size is not None:
