@@ -27,9 +27,9 @@ pub enum Input {
         /// Whether the stream ends after them
         fin: bool,
     },
-    /// The peer's RESET_STREAM or RESET_STREAM_AT has taken effect: nothing more will be read. Where session
-    /// flow control is in force this also tells how a stream ended that `stop_stream` named, because the credit
-    /// that it used is known only then; `recv_closed` does the same where the final size is not known.
+    /// The peer's RESET_STREAM or RESET_STREAM_AT has taken effect: nothing more will be read. With
+    /// [`Config::reports_final_sizes`](crate::Config::reports_final_sizes) this also tells how a stream ended
+    /// that `stop_stream` named.
     StreamReset {
         /// The stream
         stream: StreamId,

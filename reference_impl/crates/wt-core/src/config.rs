@@ -34,6 +34,11 @@ pub struct Config {
     /// Frames, capsules and streams without effect that are tolerated before H3_EXCESSIVE_LOAD; a frame with
     /// effect resets the count (RFC 9114 §10.5)
     pub max_ignored_elements: u32,
+    /// The driver reports how a stream ends that was stopped here, with its final size
+    /// ([`Input::StreamReset`](crate::Input::StreamReset)) or by
+    /// [`recv_closed`](crate::Connection::recv_closed). Where it does not, such streams are forgotten at once
+    /// and session flow control makes up for what it cannot know.
+    pub reports_final_sizes: bool,
     /// Seed of the reserved identifiers that are sent (RFC 9114 §7.2.4.1, §7.2.8); `None` sends none
     pub grease: Option<u64>,
     /// Flow-control settings of an earlier connection that this one resumes with 0-RTT (-16 §3.2)
@@ -71,6 +76,7 @@ impl Default for Config {
             max_buffered_datagrams: 64,
             max_remembered_sessions: 256,
             max_ignored_elements: 10_000,
+            reports_final_sizes: false,
             grease: Some(0),
             remembered: None,
         }

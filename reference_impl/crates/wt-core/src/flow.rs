@@ -66,16 +66,33 @@ struct Incoming {
     limit: u64,
     used: u64,
     freed: u64,
+    /// A stream ended without its final size being known, so that `used` may be too low
+    lost: bool,
+    /// What may be used beyond the limit, because `used` was corrected and may be too high
+    slack: u64,
 }
 
 impl Incoming {
     fn new(window: u64) -> Self {
-        Self { window, limit: window, used: 0, freed: 0 }
+        Self { window, limit: window, ..Self::default() }
     }
 
     fn take(&mut self, amount: u64) -> bool {
         self.used = self.used.saturating_add(amount);
-        self.used <= self.limit
+        self.used <= self.limit.saturating_add(self.slack)
+    }
+
+    /// The peer says that it has used all of `limit`. What is missing from the account then is credit of
+    /// streams whose final size was not known, or still under way; in the latter case it will be counted again.
+    fn correct(&mut self, limit: u64, max: u64) -> Option<u64> {
+        if !self.lost || limit != self.limit {
+            return None;
+        }
+        self.lost = false;
+        let missing = self.limit.saturating_sub(self.used);
+        self.slack = self.slack.saturating_add(missing);
+        self.used = self.used.saturating_add(missing);
+        self.free(missing, max)
     }
 
     /// Gives back. The new limit, if it is time to send one: once half of the window is free again.
@@ -168,6 +185,16 @@ impl Flow {
         }
     }
 
+    /// A stream ended and its final size is not known.
+    pub(crate) fn lost_count(&mut self) {
+        self.recv_data.lost = true;
+    }
+
+    /// WT_DATA_BLOCKED is not waited for, but it tells of credit that was lost from sight.
+    pub(crate) fn peer_blocked(&mut self, limit: u64) -> Option<Capsule> {
+        self.recv_data.correct(limit, crate::varint::MAX).map(Capsule::MaxData)
+    }
+
     /// Body bytes were consumed.
     pub(crate) fn consumed(&mut self, bytes: u64) -> Option<Capsule> {
         self.recv_data.free(bytes, crate::varint::MAX).map(Capsule::MaxData)
@@ -234,6 +261,21 @@ mod tests {
         flow.opened(Dir::Bidi);
         assert_eq!(flow.block_streams(Dir::Bidi), Some(Capsule::StreamsBlocked(Dir::Bidi, 1)));
         assert_eq!(flow.capsule(&Capsule::MaxStreams(Dir::Bidi, 2)), Ok(Some(Relief::Streams(Dir::Bidi))));
+    }
+
+    #[test]
+    fn lost_credit_comes_back() {
+        let mut flow = flow(10, 1);
+        assert!(flow.received(4).is_ok());
+        assert_eq!(flow.consumed(4), None);
+        assert_eq!(flow.peer_blocked(10), None, "nothing is lost");
+        flow.lost_count();
+        assert_eq!(flow.peer_blocked(9), None, "an old limit");
+        assert_eq!(flow.peer_blocked(10), Some(Capsule::MaxData(20)));
+        assert_eq!(flow.peer_blocked(20), None, "only once");
+        // The six bytes may have been under way after all
+        assert!(flow.received(16).is_ok());
+        assert!(flow.received(1).is_err());
     }
 
     #[test]

@@ -443,3 +443,42 @@ fn what_is_offered() {
     assert!([BASE[0], BASE[1], D16].iter().all(|pair| pairs.contains(pair)), "{pairs:x?}");
     assert!(![D02.0, D07.0, D14.0].iter().any(|id| pairs.iter().any(|(other, _)| other == id)));
 }
+
+/// RFC 9114 §4.1
+#[test]
+fn requests_that_are_cut_off() {
+    for (bytes, code) in [
+        (&[][..], code::H3_REQUEST_INCOMPLETE),
+        (&[0x01, 20, 0, 0], code::H3_REQUEST_INCOMPLETE),
+        (&[0x40, 0x41], code::H3_REQUEST_INCOMPLETE),
+    ] {
+        let mut tester = Tester::server(&[&BASE[..], &[D16]].concat());
+        tester.feed(0, bytes);
+        tester.reset(0, code::H3_REQUEST_CANCELLED, None);
+        assert_eq!(tester.actions(), [Action::Reset { stream: StreamId(0), code }], "{bytes:x?}");
+    }
+    let mut tester = Tester::server(&[&BASE[..], &[D16]].concat());
+    tester.feed(0, &connect_frame("webtransport-h3", &[]));
+    tester.drain();
+    tester.reset(0, code::H3_REQUEST_CANCELLED, None);
+    assert_eq!(tester.actions(), [Action::Reset { stream: StreamId(0), code: code::H3_REQUEST_CANCELLED }]);
+    let end = SessionEnd::Reset(code::H3_REQUEST_CANCELLED);
+    assert_eq!(tester.events(), [Event::SessionClosed { session: session(0), end }]);
+}
+
+/// RFC 9297 §2
+#[test]
+fn datagrams_of_plain_requests() {
+    let get = headers_frame(&[(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", "/")]);
+    let mut tester = Tester::server(&[&BASE[..], &[D16]].concat());
+    tester.feed(0, &get);
+    tester.drain();
+    tester.datagram(&[0, 1]);
+    assert_eq!(tester.actions(), [Action::Stop { stream: StreamId(0), code: code::H3_DATAGRAM_ERROR }]);
+    // Those of a refused session are only late
+    tester.feed(4, &connect_frame("webtransport-h3", &[]));
+    tester.conn.reject(session(4), 404, &[]).unwrap();
+    tester.drain();
+    tester.datagram(&[1, 1]);
+    assert_eq!((tester.actions(), tester.events()), (vec![], vec![]));
+}

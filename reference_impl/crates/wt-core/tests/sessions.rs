@@ -450,6 +450,7 @@ fn small_limits() -> (Tester, SessionId) {
         initial_max_data: 10,
         initial_max_streams_bidi: 2,
         initial_max_streams_uni: 1,
+        reports_final_sizes: true,
         ..Config::default()
     };
     let mut tester = Tester::new(Role::Server, config, FACTS);

@@ -29,6 +29,8 @@ pub(super) struct DataStream {
     pub(super) recv: Recv,
     /// Body bytes that were counted as received
     pub(super) received: u64,
+    /// Body bytes of these that the application took
+    pub(super) consumed: u64,
 }
 
 impl Connection {
@@ -72,6 +74,7 @@ impl Connection {
                 send_open: true,
                 recv: if dir == Dir::Bidi { Recv::Open } else { Recv::Closed },
                 received: 0,
+                consumed: 0,
             },
         );
         Ok(header.freeze())
@@ -123,15 +126,17 @@ impl Connection {
         }
     }
 
-    /// The application took `bytes` of body: credit for the peer (WT_MAX_DATA). Bytes of a stream that is done
-    /// with were credited when it ended.
+    /// The application took `bytes` of body: credit for the peer (WT_MAX_DATA). What it has not taken of a
+    /// stream that is done with counts as taken.
     pub fn body_consumed(&mut self, stream: StreamId, bytes: u64) {
-        let Some(session) = self.session_of(stream) else { return };
+        let Some(data) = self.data.get_mut(&stream) else { return };
+        let bytes = bytes.min(data.received.saturating_sub(data.consumed));
+        data.consumed += bytes;
+        let session = data.session;
         self.session_consumed(session, bytes);
     }
 
-    /// The same for bytes of a stream that is done with by now: the driver may still hold them.
-    pub fn session_consumed(&mut self, session: SessionId, bytes: u64) {
+    fn session_consumed(&mut self, session: SessionId, bytes: u64) {
         let flow = self.sessions.get_mut(&session).and_then(|state| state.flow.as_mut());
         if let Some(capsule) = flow.and_then(|flow| flow.consumed(bytes)) {
             self.send_capsule(session, &capsule);
@@ -175,16 +180,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks the peer to stop sending, with an application's code. Nothing more is read. Where session flow
-    /// control is in force the driver reports the end of the stream nevertheless, with its final size
-    /// ([`Input::StreamReset`](crate::Input::StreamReset)) or by [`Self::recv_closed`]: the credit that the
-    /// peer used is known only then.
+    /// Asks the peer to stop sending, with an application's code. Nothing more is read; see
+    /// [`Config::reports_final_sizes`](crate::Config::reports_final_sizes).
     pub fn stop_stream(&mut self, stream: StreamId, code: u32) -> Result<(), SessionError> {
         let data =
             self.data.get_mut(&stream).filter(|data| data.recv == Recv::Open).ok_or(SessionError::Unknown)?;
-        let state = self.sessions.get(&data.session).ok_or(SessionError::Unknown)?;
-        data.recv = if state.flow.is_some() { Recv::Stopped } else { Recv::Closed };
-        self.stop(stream, code::from_application(state.draft, code));
+        let state = self.sessions.get_mut(&data.session).ok_or(SessionError::Unknown)?;
+        data.recv = match &mut state.flow {
+            Some(_) if self.config.reports_final_sizes => Recv::Stopped,
+            Some(flow) => {
+                flow.lost_count();
+                Recv::Closed
+            }
+            None => Recv::Closed,
+        };
+        let draft = state.draft;
+        self.stop(stream, code::from_application(draft, code));
         self.forget_finished(stream);
         Ok(())
     }
@@ -209,9 +220,13 @@ impl Connection {
         let session = data.session;
         let header = if data.local { 0 } else { data.header };
         let unseen = final_size.map_or(0, |size| size.saturating_sub(header).saturating_sub(data.received));
+        if final_size.is_none() {
+            self.lose_count(session);
+        }
         if !self.body_received(id, unseen) {
             return;
         }
+        // Nobody will take what was never sent
         self.body_consumed(id, unseen);
         if was_open {
             self.events.push_back(Event::StreamReset {
@@ -221,6 +236,12 @@ impl Connection {
             });
         }
         self.forget_finished(id);
+    }
+
+    fn lose_count(&mut self, session: SessionId) {
+        if let Some(flow) = self.sessions.get_mut(&session).and_then(|state| state.flow.as_mut()) {
+            flow.lost_count();
+        }
     }
 
     /// The peer's STOP_SENDING is answered with a plain reset of the same code: the peer wants nothing of the
@@ -242,6 +263,8 @@ impl Connection {
         let Some(data) = self.data.remove(&id) else { return };
         let Some(state) = self.sessions.get_mut(&data.session) else { return };
         state.streams.remove(&id);
+        self.session_consumed(data.session, data.received.saturating_sub(data.consumed));
+        let Some(state) = self.sessions.get_mut(&data.session) else { return };
         let flow = state.flow.as_mut().filter(|_| !data.local);
         if let Some(capsule) = flow.and_then(|flow| flow.released(id.dir())) {
             self.send_capsule(data.session, &capsule);

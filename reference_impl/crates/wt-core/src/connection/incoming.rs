@@ -193,8 +193,10 @@ impl Connection {
         let HeldStream { stream, body, fin, reset, stopped, header } = held;
         let Some(state) = self.sessions.get_mut(&session) else { return };
         let mut received = body.len() as u64;
-        if let Some((_, Some(final_size))) = reset {
-            received = received.max(final_size.saturating_sub(header));
+        match (reset, &mut state.flow) {
+            (Some((_, Some(final_size))), _) => received = received.max(final_size.saturating_sub(header)),
+            (Some((_, None)), Some(flow)) => flow.lost_count(),
+            _ => {}
         }
         state.streams.insert(stream);
         self.ignored = 0;
@@ -211,6 +213,7 @@ impl Connection {
                 send_open: stream.dir() == Dir::Bidi && stopped.is_none(),
                 recv: if reset.is_none() { Recv::Open } else { Recv::Closed },
                 received,
+                consumed: 0,
             },
         );
         if let Err(Violation(reason)) = account {
@@ -224,7 +227,6 @@ impl Connection {
             self.events.push_back(Event::StreamStopped { session, stream, code: code::to_application(code) });
         }
         if is_reset {
-            self.body_consumed(stream, received);
             self.forget_finished(stream);
         }
     }

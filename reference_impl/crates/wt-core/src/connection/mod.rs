@@ -292,7 +292,7 @@ impl Connection {
             // A header that never became complete concerns no session (-16 §4.4)
             Some(Stream::Head(_)) | None => {
                 if id.dir() == crate::Dir::Bidi && id.initiator() != self.role {
-                    self.actions.push_back(Action::Reset { stream: id, code: code::H3_REQUEST_CANCELLED });
+                    self.reset(id, code::H3_REQUEST_INCOMPLETE);
                 }
                 Ok(())
             }

@@ -346,7 +346,7 @@ impl Connection {
         let session = SessionId(id);
         match request.phase {
             Phase::Start => {
-                self.reset(id, code::H3_REQUEST_CANCELLED);
+                self.reset(id, code::H3_REQUEST_INCOMPLETE);
                 self.forget_request(session);
             }
             Phase::Asked => {

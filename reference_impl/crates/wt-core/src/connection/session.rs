@@ -155,6 +155,12 @@ impl Connection {
                 self.fail_session(session, Violation::CODE, "a limit for a single stream");
                 return Ok(false);
             }
+            Capsule::DataBlocked(limit) => {
+                match state.flow.as_mut().and_then(|flow| flow.peer_blocked(limit)) {
+                    Some(credit) => self.send_capsule(session, &credit),
+                    None => self.ignore_element()?,
+                }
+            }
             capsule => {
                 let relief = state.flow.as_mut().map_or(Ok(None), |flow| flow.capsule(&capsule));
                 match relief {
