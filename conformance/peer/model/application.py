@@ -39,6 +39,10 @@ class Application:
     def stream_stop(self, stream: WtStream, code: int | None) -> None:
         """The client stopped reading; QUIC has reset this side's direction."""
 
+    def stop_answer(self, stream: WtStream, code: int | None) -> int | None:
+        """Return the application code of the reset that answers STOP_SENDING; None copies the code."""
+        return None
+
     def sent(self, length: int) -> None:
         """Body bytes were handed to QUIC."""
 

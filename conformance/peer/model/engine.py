@@ -67,6 +67,7 @@ class Connection:
         self.sessions = Sessions(self)
         self.datagrams = Datagrams(self)
         self._waiting: list[Callable[[], None]] = []
+        quic.answer_stops_with(self._stop_answer)
         self._control_id: int | None = None
         self._decoder_id: int | None = None
 
@@ -119,6 +120,10 @@ class Connection:
                 receiver = RequestStream(self, stream_id)
             self.receivers[stream_id] = receiver
         return receiver
+
+    def _stop_answer(self, stream_id: int, code: int) -> int:
+        receiver = self.receivers.get(stream_id)
+        return receiver.stop_answer(code) if isinstance(receiver, WtStream) else code
 
     def _open_critical_streams(self) -> None:
         first_bytes = (self.behaviour.control_stream(), *self.behaviour.qpack_streams())

@@ -65,10 +65,15 @@ class SessionFlow:
 
     def take(self, kind: LimitKind, wanted: int = 1) -> int:
         """Use up to ``wanted`` of the client's limit; return how much may be sent."""
-        if self.enabled and self._behaviour.respects_limit(kind):
-            wanted = max(0, min(wanted, self.send_limit[kind] - self._sent[kind]))
+        wanted = min(wanted, self.credit(kind, wanted))
         self._sent[kind] += wanted
         return wanted
+
+    def credit(self, kind: LimitKind, otherwise: int = 1) -> int:
+        """Return how much the client's limit leaves; ``otherwise`` where there is no limit to observe."""
+        if self.enabled and self._behaviour.respects_limit(kind):
+            return max(0, self.send_limit[kind] - self._sent[kind])
+        return otherwise
 
     def blocked(self, kind: LimitKind) -> None:
         """Tell the client that its limit is in the way, once for each limit (draft-16 §5.6.3, §5.6.5)."""

@@ -107,6 +107,11 @@ class Session:
         """Open a stream as soon as the client's limit allows; ``ready`` gets it."""
         self._open_stream("uni" if unidirectional else "bidi", ready)
 
+    def can_open(self, *, unidirectional: bool) -> bool:
+        """Tell whether a stream could be opened at once: limits of the session and the connection."""
+        credit = self.flow.credit("uni" if unidirectional else "bidi")
+        return credit > 0 and self.connection.quic.stream_credit(unidirectional=unidirectional) > 0
+
     def _open_stream(self, kind: LimitKind, ready: Callable[[WtStream], None]) -> None:
         connection = self.connection
         if not connection.behaviour.may_send(self):

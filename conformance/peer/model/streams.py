@@ -133,6 +133,13 @@ class WtStream:
             self.session.app.stream_stop(self, self._application_code(code))
             self._check_closed()
 
+    def stop_answer(self, code: int) -> int:
+        """Return the code of the reset that answers STOP_SENDING (RFC 9000 §3.5)."""
+        if self.session is None:
+            return code
+        answer = self.session.app.stop_answer(self, self._application_code(code))
+        return code if answer is None else self.connection.behaviour.map_error_code(answer)
+
     def associate(self, session: Session) -> None:
         """Join a session: what was kept is delivered."""
         self.session = session
