@@ -118,7 +118,7 @@ def close_too_short(run: Run) -> None:
     """
     session = run.establish()
     length = run.vary(good=4, bad=run.variant)
-    session.send_capsule(CapsuleType.WT_CLOSE_SESSION, bytes(length))
+    session.send_capsule(CapsuleType.WT_CLOSE_SESSION, bytes(length), end_stream=True)
     run.expect("WT-6-15", "stream-error", code=MESSAGE_ERROR, stream=session, twin="session-closed")
 
 

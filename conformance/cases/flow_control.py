@@ -25,7 +25,7 @@ GONE = "draft-16 ยง5.6: MUST close the session with WT_FLOW_CONTROL_ERROR; -14 ย
 
 # A target that reads quickly may raise its limit ahead of a burst that overruns it, which is no violation.
 BURSTS = 6
-MAX_FILL = 4 << 20
+MAX_FILL = 8 << 20
 
 
 def controlled(run: Run) -> Session:
