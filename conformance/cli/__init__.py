@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from conformance.cli.catalogue import explain_command, list_command
@@ -71,7 +69,3 @@ def main(arguments: list[str] | None = None) -> int:
         click.echo(f"wtconform: {error}", err=True)
         return EXIT_USAGE
 
-
-def run_main() -> None:
-    """Entry point of the console script."""
-    sys.exit(main())

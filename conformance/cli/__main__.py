@@ -1,5 +1,7 @@
 """``python -m conformance.cli`` is ``wtconform``."""
 
-from conformance.cli import run_main
+import sys
 
-run_main()
+from conformance.cli import main
+
+sys.exit(main())
