@@ -1,0 +1,175 @@
+"""Emitters: order, retention, waiting, pausing, ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pywebtransport.events import Event, EventEmitter
+
+Run = Callable[[Any], Any]
+
+
+def test_listeners_are_called_in_order_and_once_only_once(run: Run) -> None:
+    async def main() -> None:
+        emitter, seen = EventEmitter(max_history=2), []
+        emitter.on(event_type="a", handler=lambda event: seen.append(("on", event.data)))
+        emitter.once(event_type="a", handler=lambda event: seen.append(("once", event.data)))
+        emitter.on_any(handler=lambda event: seen.append(("any", event.data)))
+        for number in range(3):
+            await emitter.emit(event_type="a", data=number)
+        assert seen == [("on", 0), ("once", 0), ("any", 0), ("on", 1), ("any", 1), ("on", 2), ("any", 2)]
+        assert [event.data for event in emitter.get_event_history()] == [1, 2]
+        assert emitter.listener_count(event_type="a") == 1
+        emitter.off(event_type="a")
+        assert emitter.listener_count(event_type="a") == 0
+
+    run(main())
+
+
+def test_attaching_twice_has_no_effect_and_too_many_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    emitter = EventEmitter(max_listeners=1)
+
+    def handler(event: Event) -> None: ...
+
+    with caplog.at_level(logging.WARNING):
+        emitter.on(event_type="a", handler=handler)
+        emitter.on(event_type="a", handler=handler)
+        emitter.on(event_type="a", handler=lambda event: None)
+    assert emitter.listener_count(event_type="a") == 2
+    assert len(caplog.records) == 2
+
+
+def test_a_failing_listener_does_not_hinder_others(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        emitter, seen = EventEmitter(), []
+
+        async def failing(event: Event) -> None:
+            raise ValueError("on purpose")
+
+        async def working(event: Event) -> None:
+            await asyncio.sleep(0)
+            seen.append(event.data)
+
+        emitter.on(event_type="a", handler=failing)
+        emitter.on(event_type="a", handler=working)
+        await emitter.emit(event_type="a", data=1)
+        assert seen == [1]
+
+    run(main())
+    assert "on purpose" in caplog.text
+
+
+def test_retained_events_wait_for_their_listener(run: Run) -> None:
+    async def main() -> None:
+        emitter, seen = EventEmitter(), []
+        emitter.retain(event_type="a", limit=3)
+        for number in range(5):
+            emitter.emit_nowait(event_type="a", data=number)
+        assert (await emitter.wait_for(event_type="a")).data == 2
+        event = await emitter.wait_for(event_type=["b", "a"], condition=lambda event: event.data == 4)
+        assert event.data == 4
+        emitter.on(event_type="a", handler=lambda event: seen.append(event.data))
+        assert seen == [3]
+        emitter.emit_nowait(event_type="a", data=5)
+        assert seen == [3, 5]
+
+    run(main())
+
+
+def test_between_two_waits_nothing_is_lost(run: Run) -> None:
+    async def main() -> None:
+        emitter = EventEmitter()
+        emitter.retain(event_type="a", limit=10)
+        waiting = asyncio.ensure_future(emitter.wait_for(event_type="a"))
+        await asyncio.sleep(0)
+        # The second arrives before the waiter has run on; the third while nobody waits.
+        emitter.emit_nowait(event_type="a", data=1)
+        emitter.emit_nowait(event_type="a", data=2)
+        assert (await waiting).data == 1
+        emitter.emit_nowait(event_type="a", data=3)
+        assert [(await emitter.wait_for(event_type="a")).data for _ in range(2)] == [2, 3]
+
+    run(main())
+
+
+def test_waiting_has_a_limit_and_leaves_nothing_behind(run: Run) -> None:
+    async def main() -> None:
+        emitter = EventEmitter()
+        with pytest.raises(asyncio.TimeoutError):
+            await emitter.wait_for(event_type="a", timeout=0.001)
+
+        def wrong(event: Event) -> bool:
+            raise LookupError("on purpose")
+
+        waiting = asyncio.ensure_future(emitter.wait_for(event_type="a", condition=wrong))
+        await asyncio.sleep(0)
+        emitter.emit_nowait(event_type="a")
+        with pytest.raises(LookupError):
+            await waiting
+        assert emitter._waiters == []
+
+    run(main())
+
+
+def test_pausing_keeps_a_bounded_queue(run: Run) -> None:
+    async def main() -> None:
+        emitter, seen = EventEmitter(max_queue_size=3), []
+        emitter.on(event_type="a", handler=lambda event: seen.append(event.data))
+        emitter.pause()
+        for number in range(5):
+            emitter.emit_nowait(event_type="a", data=number)
+        assert emitter.get_stats()["queued_events"] == 3
+        assert emitter.get_stats()["dropped_events"] == 2
+        task = emitter.resume()
+        assert task is not None
+        await task
+        assert seen == [0, 1, 2]
+        assert emitter.resume() is None
+
+    run(main())
+
+
+def test_running_listeners_are_bounded_and_keep_the_order(run: Run) -> None:
+    async def main() -> None:
+        emitter, seen, gate = EventEmitter(max_queue_size=2), [], asyncio.Event()
+
+        async def slow(event: Event) -> None:
+            await gate.wait()
+            seen.append(event.data)
+
+        emitter.on(event_type="a", handler=slow)
+        for number in range(6):
+            emitter.emit_nowait(event_type="a", data=number)
+        gate.set()
+        while len(seen) < 4:
+            await asyncio.sleep(0)
+        assert seen == [0, 1, 2, 3]
+        assert emitter.get_stats()["dropped_events"] == 2
+
+    run(main())
+
+
+def test_close_cancels_what_runs(run: Run) -> None:
+    async def main() -> None:
+        emitter, ends = EventEmitter(), []
+
+        async def endless(event: Event) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ends.append(event.data)
+
+        emitter.on(event_type="a", handler=endless)
+        emitter.emit_nowait(event_type="a", data=1)
+        waiting = asyncio.ensure_future(emitter.wait_for(event_type="b"))
+        await asyncio.sleep(0)
+        await emitter.close()
+        assert ends == [1]
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    run(main())
