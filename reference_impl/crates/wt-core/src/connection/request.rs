@@ -24,7 +24,7 @@ pub(super) enum Phase {
     Asking,
     /// Capsules of an established session
     Tunnel,
-    /// The peer closed the session; it has to finish the stream.
+    /// The peer closed the session, and our side was finished; it has to finish its side.
     ClosedByPeer,
     /// We closed the session; what still comes is dropped.
     ClosedHere,
@@ -286,6 +286,8 @@ impl Connection {
             match capsules.next(bytes) {
                 Ok(Some(Capsule::Close { code, reason })) => {
                     request.phase = Phase::ClosedByPeer;
+                    // The answer does not wait for the peer's FIN (-16 §6)
+                    self.finish_sending(session.0, request);
                     self.end_session(session, SessionEnd::Closed { code, reason });
                     return Ok(if bytes.is_empty() { Step::Go } else { self.data_after_close(session) });
                 }
@@ -306,7 +308,8 @@ impl Connection {
         }
     }
 
-    /// -16 §6. Our side is still open for this reset: it is finished in answer to the peer's FIN.
+    /// -16 §6. Our side is finished by now; QUIC takes the reset as long as the end is not acknowledged
+    /// (RFC 9000 §3.1), and the peer learns of the code from STOP_SENDING otherwise.
     fn data_after_close(&mut self, session: SessionId) -> Step {
         self.cut_connect_stream(session, code::H3_MESSAGE_ERROR);
         Step::Done
@@ -337,8 +340,7 @@ impl Connection {
                 self.finish_sending(id, &mut request);
                 self.end_session(session, SessionEnd::Closed { code: 0, reason: String::new() });
             }
-            Phase::ClosedByPeer => self.finish_sending(id, &mut request),
-            Phase::ClosedHere | Phase::Plain => {}
+            Phase::ClosedByPeer | Phase::ClosedHere | Phase::Plain => {}
         }
     }
 
@@ -361,11 +363,11 @@ impl Connection {
                 }
                 self.rejected(session, Rejection::Reset(code));
             }
-            Phase::Tunnel | Phase::ClosedByPeer => {
+            Phase::Tunnel => {
                 self.finish_sending(id, &mut request);
                 self.end_session(session, SessionEnd::Reset(code));
             }
-            Phase::ClosedHere | Phase::Plain => {}
+            Phase::ClosedByPeer | Phase::ClosedHere | Phase::Plain => {}
         }
     }
 
