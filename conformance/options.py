@@ -42,6 +42,7 @@ class RunOptions:
     select: str | None = option(
         None, "run only cases or requirements with this prefix (several: comma)", metavar="ID"
     )
+    slow: bool = option(False, "also play slow cases, such as transfers of 100 MiB")
     strict: bool = option(False, "a SHOULD that is not followed fails the run")
     baseline: Path | None = option(None, "TOML file of known failures", metavar="FILE")
     out: Path = option(DEFAULT_OUT, "directory for results, reports and evidence", metavar="DIR")

@@ -36,7 +36,8 @@ class Case:
     the judgement changes. ``needs`` names endpoints of the endpoint contract (docs/endpoints.md).
     ``witness`` says what shows that the case can be passed: an implementation not written here, or
     bytes derived from a section; None marks the case as unwitnessed. ``flow_control`` are the initial limits
-    (streams_uni, streams_bidi, data) that the case's client sends in SETTINGS, None for none.
+    (streams_uni, streams_bidi, data) that the case's client sends in SETTINGS, None for none. ``slow`` cases
+    run only where they are asked for.
     ``negative`` cases vary one field between the positive twin and the run that is judged.
     """
 
@@ -52,6 +53,7 @@ class Case:
     witness: str | None = None
     version: int = 1
     flow_control: tuple[int | None, int | None, int | None] | None = None
+    slow: bool = False
 
     @property
     def area(self) -> str:
@@ -88,6 +90,7 @@ def case(
     witness: str | None = None,
     version: int = 1,
     flow_control: tuple[int | None, int | None, int | None] | None = None,
+    slow: bool = False,
 ) -> Callable[[CaseFunction], CaseFunction]:
     """Declare a case (see :class:`Case` for the parameters).
 
@@ -122,6 +125,7 @@ def case(
                 witness=witness,
                 version=version,
                 flow_control=flow_control,
+                slow=slow,
             )
         return function
 

@@ -23,9 +23,15 @@ STOP_TIMEOUT = 5.0
 
 # Paths of the endpoint contract (docs/endpoints.md) that both servers have.
 CONTRACT_PATHS: Mapping[str, str] = {
-    name: f"/{name}"
-    for name in ("observe", "close", "reject", "push", "reset", "protocols", "exporter", "stats", "status")
-}
+    **{
+        name: f"/{name}"
+        for name in (
+            "observe", "close", "drain", "reject", "origin", "push", "reset", "protocols", "exporter",
+            "stats", "status", "http",
+        )
+    },
+    "baton": "/webtransport/devious-baton",
+}  # fmt: skip
 MODULES: Mapping[str, str] = {"model": "conformance.peer.model", "reference": "pywebtransport.interop"}
 
 

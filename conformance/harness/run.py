@@ -29,8 +29,8 @@ from reports.judgement import (
     InformationalRecord,
     NoteRecord,
     Record,
-    more_needed,
     judge_record,
+    more_needed,
     reaction_set,
     reactions_of,
 )

@@ -139,6 +139,7 @@ def select(cases: Sequence[Case], drafts: Sequence[Draft], options: RunOptions) 
         Selection(case, draft)
         for case in cases
         if case.role == options.role
+        and (options.slow or not case.slow)
         and (not prefixes or any(item.startswith(prefixes) for item in (case.identifier, *case.requirements)))
         for draft in drafts
         if draft in case.drafts

@@ -6,6 +6,7 @@ is counted in ``received_length`` only.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from conformance.peer.errorcodes import to_http
@@ -34,6 +35,8 @@ class Stream:
         self.wt_header: WtStream | None = None
         self.header_length = 0
         self._received = bytearray()
+        # Over everything received, stored or not.
+        self.digest = hashlib.sha256()
 
     @property
     def received(self) -> bytes:
@@ -83,6 +86,7 @@ class Stream:
     def take(self, event: StreamData) -> None:
         """Store received bytes (called by the peer)."""
         self.received_length += len(event.data)
+        self.digest.update(event.data)
         self._received += event.data[: MAX_STORED - len(self._received)]
         self.ended = self.ended or event.end_stream
 
