@@ -1,66 +1,102 @@
 """The compiled core: QUIC, HTTP/3 and WebTransport on one I/O thread per endpoint.
 
-**Threads.** An :class:`Endpoint` owns one I/O thread (sockets, timers, QUIC, the WebTransport state machine). Methods may
-be called from any thread, return at once and never block on the network; the I/O thread never takes the GIL.
+**Threads.** An :class:`Endpoint` owns one I/O thread (sockets, timers, QUIC, the WebTransport state
+machine). Methods may be called from any thread, return at once and never block on the network; the I/O
+thread never takes the GIL.
 
-**Events.** The I/O thread puts events into a bounded lock-free queue and makes :meth:`Endpoint.fileno` readable once per
-batch::
+**Events.** The I/O thread puts events into a bounded lock-free queue and makes :meth:`Endpoint.fileno`
+readable once per batch::
 
     loop.add_reader(endpoint.fileno(), lambda: dispatch(endpoint.drain()))
 
-:meth:`Endpoint.drain` returns tuples ``(kind, handle, *details)``, listed at the constants below. If the queue is full,
-the I/O thread stops reading from the network until it is drained (datagrams are dropped and counted).
+:meth:`Endpoint.drain` returns tuples ``(kind, handle, *details)``, listed at the constants below. If the
+queue is full, the I/O thread stops reading from the network until it is drained (datagrams are dropped and
+counted).
 
-**Handles.** Connections, sessions and streams are positive integers, unique for the life of the endpoint and never
-reused. A call with a handle that is gone raises :class:`HandleError`.
+**Handles.** Connections, sessions and streams are positive integers, unique for the life of the endpoint and
+never reused. A call with a handle that is gone raises :class:`HandleError`.
 
-**Reading.** ``READABLE`` is a hint, :meth:`Endpoint.read` is the truth: it returns what has arrived as one ``bytes``
-object (copied once, from the packets into it), ``None`` if nothing has, ``b""`` at the end of the stream, or raises
-:class:`StreamResetError`. ``READABLE`` is announced once after each ``None`` (and once when the stream appears). QUIC
-flow control credit is given for what was read, not for what was received.
+**Reading.** ``READABLE`` is a hint, :meth:`Endpoint.read` is the truth: it returns what has arrived as one
+``bytes`` object (copied once, from the packets into it), ``None`` if nothing has, ``b""`` at the end of the
+stream, or raises :class:`StreamResetError`. ``READABLE`` is announced once after each ``None`` (and once
+when the stream appears). QUIC flow control credit is given for what was read, not for what was received.
 
-**Writing.** :meth:`Endpoint.write` takes any object with the buffer protocol. ``bytes`` and read-only contiguous views
-of them are referenced, not copied; what could still change is copied once. It returns ``False``, and takes nothing, while
-more than ``stream_write_buffer`` bytes wait; ``WRITABLE`` is announced once thereafter.
+**Writing.** :meth:`Endpoint.write` takes any object with the buffer protocol. ``bytes`` and read-only
+contiguous views of them are referenced, not copied; what could still change is copied once. It returns
+``False``, and takes nothing, while more than ``stream_write_buffer`` bytes wait; ``WRITABLE`` is announced
+once thereafter.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypedDict, final
+from typing import Any, Final, Literal, Self, TypedDict, final, type_check_only
 
 from typing_extensions import Buffer
 
-Headers = Sequence[tuple[str, str]]
+__all__ = [
+    "ANSWER",
+    "CONNECTION_CLOSED",
+    "CONNECTION_READY",
+    "DATAGRAMS",
+    "ENDPOINT_CLOSED",
+    "READABLE",
+    "SESSION_CLOSED",
+    "SESSION_DRAINING",
+    "SESSION_READY",
+    "SESSION_REJECTED",
+    "SESSION_REQUEST",
+    "STREAM_FAILED",
+    "STREAM_FINISHED",
+    "STREAM_INCOMING",
+    "STREAM_OPENED",
+    "STREAM_STOPPED",
+    "WRITABLE",
+    "ClosedError",
+    "ConfigError",
+    "Endpoint",
+    "HandleError",
+    "StreamResetError",
+    "StreamStoppedError",
+    "certificate_hash",
+    "generate_self_signed",
+    "version",
+]
+
+_Headers = Sequence[tuple[str, str]]
 """Field lines in order: lower-case name, value. Values hold octets as latin-1."""
 
-# --- Kinds of events: (kind, handle, *details) -------------------------------------------------------------------
+# --- Kinds of events: (kind, handle, *details) --------------------------------------------------------------
 
 CONNECTION_READY: Final[int]
-"""``(kind, connection, info: ConnectionInfo)``. The handshake is complete and the peer's SETTINGS have arrived.
-On a client, :meth:`Endpoint.request_session` may be called before; the request is then kept."""
+"""``(kind, connection, info: ConnectionInfo)``. The handshake is complete and the peer's SETTINGS have
+arrived. On a client, :meth:`Endpoint.request_session` may be called before; the request is then kept."""
 CONNECTION_CLOSED: Final[int]
-"""``(kind, connection, source: str, code: int, reason: str)``. The last event of a connection; all of its sessions and
-streams have ended, with their own events before. ``source``: ``"local"``, ``"application"`` (peer, HTTP/3 code),
-``"transport"`` (peer, QUIC code), ``"timeout"``, ``"reset"`` (stateless), ``"tls"`` (handshake failed, code 0x100 + alert),
-``"version"``, ``"refused"``, ``"error"`` (a rule of the protocol was broken by the peer: we closed with ``code``)."""
+"""``(kind, connection, source: str, code: int, reason: str)``. The last event of a connection; all of its
+sessions and streams have ended, with their own events before. ``source``: ``"local"``, ``"application"``
+(peer, HTTP/3 code), ``"transport"`` (peer, QUIC code), ``"timeout"``, ``"reset"`` (stateless), ``"tls"``
+(handshake failed, code 0x100 + alert), ``"version"``, ``"refused"``, ``"error"`` (a rule of the protocol was
+broken by the peer: we closed with ``code``)."""
 SESSION_REQUEST: Final[int]
 """``(kind, session, connection, request: SessionRequest)``. Server: a peer wants a session; answer with
 :meth:`Endpoint.accept_session` or :meth:`Endpoint.reject_session`."""
 SESSION_READY: Final[int]
 """``(kind, session, info: SessionInfo)``. Client: accepted with a 2xx status. Server: the answer was sent."""
 SESSION_REJECTED: Final[int]
-"""``(kind, session, status: int, headers: list[tuple[str, str]], reason: str)``. Client: the last event of the session.
-Status 0: no answer, ``reason`` says why (for example WebTransport is not supported by the peer)."""
+"""``(kind, session, status: int, headers: list[tuple[str, str]], reason: str)``. Client: the last event of
+the session. Status 0: no answer, ``reason`` says why (for example WebTransport is not supported by the
+peer)."""
 SESSION_DRAINING: Final[int]
 """``(kind, session)``. The peer asks to finish (WT_DRAIN_SESSION or GOAWAY)."""
 SESSION_CLOSED: Final[int]
-"""``(kind, session, code: int, reason: str, source: str)``. The last event of the session. ``source``: ``"peer"``
-(WT_CLOSE_SESSION or clean end), ``"local"``, ``"reset"`` (CONNECT stream reset, ``code`` is the HTTP/3 code),
-``"connection"`` (the connection ended), ``"error"`` (session error found here, ``code`` is the HTTP/3 code)."""
+"""``(kind, session, code: int, reason: str, source: str)``. The last event of the session. ``source``:
+``"peer"`` (WT_CLOSE_SESSION or clean end), ``"local"``, ``"reset"`` (CONNECT stream reset, ``code`` is the
+HTTP/3 code), ``"connection"`` (the connection ended), ``"error"`` (session error found here, ``code`` is the
+HTTP/3 code)."""
 STREAM_OPENED: Final[int]
-"""``(kind, stream, quic_stream_id: int)``. A stream of :meth:`Endpoint.open_stream` got its place within the limits of
-the peer. Data may be written before."""
+"""``(kind, stream, quic_stream_id: int)``. A stream of :meth:`Endpoint.open_stream` got its place within the
+limits of the peer. Data may be written before."""
 STREAM_FAILED: Final[int]
-"""``(kind, stream, reason: str)``. A stream of :meth:`Endpoint.open_stream` can't be had (its session has ended)."""
+"""``(kind, stream, reason: str)``. A stream of :meth:`Endpoint.open_stream` can't be had (its session has
+ended)."""
 STREAM_INCOMING: Final[int]
 """``(kind, stream, session, bidirectional: bool, quic_stream_id: int)``. Opened by the peer."""
 READABLE: Final[int]
@@ -68,23 +104,26 @@ READABLE: Final[int]
 WRITABLE: Final[int]
 """``(kind, stream)``. :meth:`Endpoint.write` will not return ``False``."""
 STREAM_STOPPED: Final[int]
-"""``(kind, stream, code: int | None)``. STOP_SENDING: the peer takes no more; writing raises :class:`StreamStoppedError`.
-``None``: the code has no counterpart in the application's 32 bits."""
+"""``(kind, stream, code: int | None)``. STOP_SENDING: the peer takes no more; writing raises
+:class:`StreamStoppedError`. ``None``: the code has no counterpart in the application's 32 bits."""
 STREAM_FINISHED: Final[int]
-"""``(kind, stream)``. Everything up to the FIN was acknowledged by the peer; only after :meth:`Endpoint.watch_finished`."""
+"""``(kind, stream)``. Everything up to the FIN was acknowledged by the peer; only after
+:meth:`Endpoint.watch_finished`."""
 DATAGRAMS: Final[int]
 """``(kind, session, list[bytes])``. In order of arrival."""
 ANSWER: Final[int]
-"""``(kind, token, result)``. To a query such as :meth:`Endpoint.export_keying_material`. ``None``: failed or gone."""
+"""``(kind, token, result)``. To a query such as :meth:`Endpoint.export_keying_material`. ``None``: failed or
+gone."""
 ENDPOINT_CLOSED: Final[int]
-"""``(kind, 0, error: str | None)``. The last event of all; the I/O thread has ended. ``error``: the message of an
-internal failure (a panic is caught and shown here, never swallowed)."""
+"""``(kind, 0, error: str | None)``. The last event of all; the I/O thread has ended. ``error``: the message
+of an internal failure (a panic is caught and shown here, never swallowed)."""
 
-# --- Data --------------------------------------------------------------------------------------------------------
+# --- Data ---------------------------------------------------------------------------------------------------
 
-Draft = Literal[16, 14, 7, 2]
+_Draft = Literal[16, 14, 7, 2]
 """Which code points are in use: 16 stands for -15/-16, 14 for -13/-14."""
 
+@type_check_only
 class ConnectionInfo(TypedDict):
     remote_address: tuple[str, int]
     local_ip: str | None
@@ -103,6 +142,7 @@ class ConnectionInfo(TypedDict):
     reset_stream_at: bool
     """The peer accepts RESET_STREAM_AT"""
 
+@type_check_only
 class SessionRequest(TypedDict):
     path: str
     """With query"""
@@ -118,6 +158,7 @@ class SessionRequest(TypedDict):
     """Arrived in 0-RTT"""
     quic_stream_id: int
 
+@type_check_only
 class SessionInfo(TypedDict):
     status: int
     headers: list[tuple[str, str]]
@@ -127,6 +168,7 @@ class SessionInfo(TypedDict):
     quic_stream_id: int
     """The session ID"""
 
+@type_check_only
 class ConnectionStats(TypedDict):
     rtt_us: int
     cwnd: int
@@ -143,6 +185,7 @@ class ConnectionStats(TypedDict):
     """By name as in RFC 9000, for example ``"RESET_STREAM_AT"``"""
     frames_received: dict[str, int]
 
+@type_check_only
 class EndpointStats(TypedDict):
     connections: int
     connections_total: int
@@ -166,51 +209,55 @@ class ClosedError(RuntimeError):
     """The endpoint has been closed, or its thread has failed."""
 
 class ConfigError(ValueError):
-    """A configuration value is missing, unknown, of the wrong type or out of range; or a certificate is unusable."""
+    """A configuration value is missing, unknown, of the wrong type or out of range; or a certificate is
+    unusable."""
 
 class StreamResetError(ConnectionError):
-    """The peer has reset the stream; what it sent reliably before was read. ``args[0]``: the code (0..2**32-1), or
-    ``None`` if the reset has no counterpart in the application's code space."""
+    """The peer has reset the stream; what it sent reliably before was read. ``args[0]``: the code
+    (0..2**32-1), or ``None`` if the reset has no counterpart in the application's code space."""
 
 class StreamStoppedError(ConnectionError):
-    """The stream takes no more data: STOP_SENDING by the peer (``args[0]``: code or ``None``), or finished or reset
-    before."""
+    """The stream takes no more data: STOP_SENDING by the peer (``args[0]``: code or ``None``), or finished
+    or reset before."""
 
-# --- The endpoint ------------------------------------------------------------------------------------------------
+# --- The endpoint -------------------------------------------------------------------------------------------
 
 @final
 class Endpoint:
-    def __init__(self, role: Literal["server", "client"], config: dict[str, Any]) -> None:
+    def __new__(cls, role: Literal["server", "client"], config: dict[str, Any]) -> Self:
         """Bind the sockets and start the I/O thread.
 
-        Keys of ``config``, all optional but ``certificate`` and ``private_key`` of a server (times in seconds as
-        ``float``, sizes in bytes, unknown keys are an error):
+        Keys of ``config``, all optional but ``certificate`` and ``private_key`` of a server (times in
+        seconds as ``float``, sizes in bytes, unknown keys are an error):
 
-        * ``bind``: list of ``(ip, port)``, one socket each. Default: client ``[("::", 0)]`` (dual stack, else IPv4);
-          server ``[("::", 4433)]``. ``"::"`` is dual stack. If the first has port 0, the others use the port it got.
+        * ``bind``: list of ``(ip, port)``, one socket each. Default: client ``[("::", 0)]`` (dual stack,
+          else IPv4); server ``[("::", 4433)]``. ``"::"`` is dual stack. If the first has port 0, the others
+          use the port it got.
         * ``certificate``, ``private_key``: PEM as ``bytes``. A client may have them too.
         * ``ca``: PEM as ``bytes``. Default: of the system (client), none (server).
-        * ``verify``: ``"required"`` (default of a client), ``"none"`` (default of a server), ``"optional"`` (server).
-        * ``certificate_hashes``: list of SHA-256 digests; the client accepts exactly such leaves instead of ``ca``.
+        * ``verify``: ``"required"`` (default of a client), ``"none"`` (default of a server), ``"optional"``
+          (server).
+        * ``certificate_hashes``: list of SHA-256 digests; the client accepts exactly such leaves instead of
+          ``ca``.
         * ``alpn``: list of ``str``, default ``["h3"]``.
         * ``keylog_file``: path; NSS key log is appended. Default: the environment's ``SSLKEYLOGFILE``.
         * ``early_data``: ``bool``, 0-RTT, default ``False``.
         * ``drafts``: subset of ``[16, 14, 7, 2]``, default all; on a client in order of preference.
-        * ``reset_stream_at``: code points of the transport parameter to send: ``"both"`` (default), ``"new"`` (0x1d),
-          ``"old"`` (0x17f7586d2cb571), ``"none"``.
+        * ``reset_stream_at``: code points of the transport parameter to send: ``"both"`` (default),
+          ``"new"`` (0x1d), ``"old"`` (0x17f7586d2cb571), ``"none"``.
         * QUIC: ``idle_timeout`` (30.0; 0: none), ``keep_alive`` (0: none), ``handshake_timeout`` (10.0),
-          ``stream_receive_window``, ``receive_window``, ``send_window``, ``max_bidi_streams``, ``max_uni_streams``
-          (limits for the peer at a time), ``max_datagram_frame_size`` (65535), ``datagram_send_buffer``,
-          ``datagram_receive_buffer``, ``initial_mtu`` (1200..), ``max_mtu``, ``congestion`` (``"cubic"``, ``"newreno"``,
-          ``"bbr"``), ``gso`` (``bool``).
+          ``stream_receive_window``, ``receive_window``, ``send_window``, ``max_bidi_streams``,
+          ``max_uni_streams`` (limits for the peer at a time), ``max_datagram_frame_size`` (65535),
+          ``datagram_send_buffer``, ``datagram_receive_buffer``, ``initial_mtu`` (1200..), ``max_mtu``,
+          ``congestion`` (``"cubic"``, ``"newreno"``, ``"bbr"``), ``gso`` (``bool``).
         * HTTP/3: ``max_field_section_size``, ``grease`` (``bool``).
         * WebTransport (draft-16 §5, §4.6): ``max_sessions`` (per connection), ``initial_max_data``,
-          ``initial_max_streams_bidi``, ``initial_max_streams_uni`` (0 for all three: no session flow control),
-          ``max_buffered_streams``, ``max_buffered_datagrams`` (before their session is known).
-        * Limits: ``max_connections`` (server, 10000), ``max_handshakes_per_address`` (from which on Retry is demanded; 0: always),
-          ``event_queue`` (slots, 65536), ``command_queue`` (slots, 16384), ``stream_read_buffer``,
-          ``stream_write_buffer``, ``max_datagrams_queued`` (per connection, received and not drained),
-          ``max_opening_streams`` (per connection, waiting for the peer's limits).
+          ``initial_max_streams_bidi``, ``initial_max_streams_uni`` (0 for all three: no session flow
+          control), ``max_buffered_streams``, ``max_buffered_datagrams`` (before their session is known).
+        * Limits: ``max_connections`` (server, 10000), ``max_handshakes_per_address`` (from which on Retry is
+          demanded; 0: always), ``event_queue`` (slots, 65536), ``command_queue`` (slots, 16384),
+          ``stream_read_buffer``, ``stream_write_buffer``, ``max_datagrams_queued`` (per connection, received
+          and not drained), ``max_opening_streams`` (per connection, waiting for the peer's limits).
 
         :raises ConfigError: see there.
         :raises OSError: a socket can't be bound.
@@ -225,7 +272,8 @@ class Endpoint:
         """Up to ``limit`` events, without waiting; :meth:`fileno` stays readable if there are more."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block without the GIL until there are events. For callers without an event loop. ``False``: timed out."""
+        """Block without the GIL until there are events. For callers without an event loop. ``False``: timed
+        out."""
     # Connections
     def connect(self, address: tuple[str, int], server_name: str) -> int:
         """Client: start a connection to an IP literal; ``server_name`` is verified and sent as SNI.
@@ -234,11 +282,12 @@ class Endpoint:
         """
 
     def close_connection(self, connection: int, code: int = 0x100, reason: str = "") -> None:
-        """CONNECTION_CLOSE with an HTTP/3 code (RFC 9114 §8.1). With H3_NO_ERROR (0x100) its sessions are closed first,
-        and their ends given up to a second to arrive (draft-16 §6); else at once."""
+        """CONNECTION_CLOSE with an HTTP/3 code (RFC 9114 §8.1). With H3_NO_ERROR (0x100) its sessions are
+        closed first, and their ends given up to a second to arrive (draft-16 §6); else at once."""
 
     def goaway(self, connection: int) -> None:
-        """GOAWAY (RFC 9114 §5.2) and WT_DRAIN_SESSION on each session: finish what there is, begin nothing new."""
+        """GOAWAY (RFC 9114 §5.2) and WT_DRAIN_SESSION on each session: finish what there is, begin nothing
+        new."""
     # Sessions
     def request_session(
         self,
@@ -247,29 +296,31 @@ class Endpoint:
         path: str,
         *,
         origin: str | None = None,
-        headers: Headers = (),
+        headers: _Headers = (),
         protocols: Sequence[str] = (),
         require_protocol: bool = False,
     ) -> int:
-        """Client: extended CONNECT (draft-16 §3.2). ``require_protocol``: close the session with WT_ALPN_ERROR if the
-        server chooses none of ``protocols``.
+        """Client: extended CONNECT (draft-16 §3.2). ``require_protocol``: close the session with
+        WT_ALPN_ERROR if the server chooses none of ``protocols``.
 
         :return: its handle; SESSION_READY or SESSION_REJECTED follows.
         """
 
-    def accept_session(self, session: int, *, headers: Headers = (), protocol: str | None = None) -> None:
-        """Server: accept a SESSION_REQUEST with status 200. ``protocol`` has to be one of its ``protocols``, else
-        nothing is sent."""
+    def accept_session(self, session: int, *, headers: _Headers = (), protocol: str | None = None) -> None:
+        """Server: accept a SESSION_REQUEST with status 200. ``protocol`` has to be one of its ``protocols``,
+        else nothing is sent."""
 
-    def reject_session(self, session: int, *, status: int = 404, headers: Headers = ()) -> None:
+    def reject_session(self, session: int, *, status: int = 404, headers: _Headers = ()) -> None:
         """Server: answer a SESSION_REQUEST with a status of 300 to 599. The handle is gone."""
 
     def close_session(self, session: int, code: int = 0, reason: str = "", *, capsule: bool = True) -> None:
         """WT_CLOSE_SESSION (draft-16 §6). All streams of the session end; SESSION_CLOSED follows.
 
-        Without ``capsule`` (only with code 0 and no reason) the CONNECT stream is finished and nothing else is sent.
+        Code 0 without reason is sent as the mere end of the CONNECT stream, which means the same. Without
+        ``capsule`` nothing else is allowed.
 
-        :raises ValueError: ``code`` exceeds 32 bits or ``reason`` exceeds 1024 bytes of UTF-8.
+        :raises ValueError: ``code`` exceeds 32 bits or ``reason`` exceeds 1024 bytes of UTF-8, or either is
+            given without ``capsule``.
         """
 
     def drain_session(self, session: int) -> None:
@@ -302,8 +353,8 @@ class Endpoint:
         """Ask for STREAM_FINISHED; to be called before the end is written. ``True``: finished already."""
 
     def reset(self, stream: int, code: int = 0) -> None:
-        """Abandon the sending direction. ``code`` (32 bits) is mapped as in draft-16 §4.4; the stream's header remains
-        reliable (RESET_STREAM_AT) where the peer supports it."""
+        """Abandon the sending direction. ``code`` (32 bits) is mapped as in draft-16 §4.4; the stream's
+        header remains reliable (RESET_STREAM_AT) where the peer supports it."""
 
     def read(self, stream: int, limit: int = -1) -> bytes | None:
         """Up to ``limit`` bytes; see "Reading" above.
@@ -312,7 +363,8 @@ class Endpoint:
         """
 
     def read_into(self, stream: int, buffer: Buffer) -> int | None:
-        """As :meth:`read`, into a writable contiguous buffer. :return: the number of bytes, 0 at the end, or ``None``."""
+        """As :meth:`read`, into a writable contiguous buffer. :return: the number of bytes, 0 at the end, or
+        ``None``."""
 
     def buffered(self, stream: int) -> int:
         """Bytes that :meth:`read` would return now."""
@@ -321,8 +373,8 @@ class Endpoint:
         """STOP_SENDING: abandon the receiving direction and what is buffered of it."""
 
     def release(self, stream: int) -> None:
-        """Forget the handle: resets (code 0) and stops what has not ended. Never raises. Handles of streams whose both
-        directions ended, and were read to the end, are forgotten by themselves."""
+        """Forget the handle: resets (code 0) and stops what has not ended. Never raises. Handles of streams
+        whose both directions ended, and were read to the end, are forgotten by themselves."""
     # Queries; each returns the token of its ANSWER
     def export_keying_material(self, session: int, label: bytes, context: bytes, length: int) -> int:
         """TLS exporter bound to the session (draft-16 §4.8). ANSWER: ``bytes``.
@@ -337,16 +389,17 @@ class Endpoint:
         """Without a query."""
     # End
     def close(self, code: int = 0x100, reason: str = "", timeout: float = 1.0) -> None:
-        """Close all sessions, then all connections, and end the thread, within ``timeout`` if the peers do not answer;
-        ENDPOINT_CLOSED follows. Idempotent. Does not wait: use :meth:`join`. Dropping the last reference does the
-        same."""
+        """Close all sessions, then all connections, and end the thread, within ``timeout`` if the peers do
+        not answer; ENDPOINT_CLOSED follows. Idempotent. Does not wait: use :meth:`join`. Dropping the last
+        reference does the same."""
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait without the GIL for the thread to end. ``False``: timed out."""
 
 def generate_self_signed(hostname: str, days: int = 10) -> tuple[bytes, bytes]:
-    """An ECDSA P-256 certificate for ``hostname`` (and, for ``localhost``, both loopback addresses), valid for at most
-    14 days as browsers demand for ``serverCertificateHashes``. :return: certificate and private key, both PEM."""
+    """An ECDSA P-256 certificate for ``hostname`` (and, for ``localhost``, both loopback addresses), valid
+    for at most 14 days as browsers demand for ``serverCertificateHashes``. :return: certificate and private
+    key, both PEM."""
 
 def certificate_hash(certificate: bytes) -> bytes:
     """SHA-256 over the DER of the first certificate of a PEM."""

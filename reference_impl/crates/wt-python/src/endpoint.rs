@@ -93,10 +93,14 @@ impl Endpoint {
         self.0.goaway(connection).map_err(failure)
     }
 
-    #[pyo3(signature = (
-        connection, authority, path, *, origin = None, headers = Headers::new(), protocols = Vec::new(),
-        require_protocol = false
-    ))]
+    #[pyo3(
+        signature = (
+            connection, authority, path, *, origin = None, headers = Headers::new(), protocols = Vec::new(),
+            require_protocol = false
+        ),
+        text_signature = "($self, connection, authority, path, *, origin=None, headers=(), protocols=(), \
+            require_protocol=False)"
+    )]
     #[allow(clippy::too_many_arguments)]
     fn request_session(
         &self,
@@ -113,19 +117,28 @@ impl Endpoint {
         self.0.request_session(connection, request).map_err(failure)
     }
 
-    #[pyo3(signature = (session, *, headers = Headers::new(), protocol = None))]
+    #[pyo3(
+        signature = (session, *, headers = Headers::new(), protocol = None),
+        text_signature = "($self, session, *, headers=(), protocol=None)"
+    )]
     fn accept_session(&self, session: Handle, headers: Headers, protocol: Option<String>) -> PyResult<()> {
         let options = AcceptOptions { protocol, headers: fields(headers)? };
         self.0.accept_session(session, options).map_err(failure)
     }
 
-    #[pyo3(signature = (session, *, status = 404, headers = Headers::new()))]
+    #[pyo3(
+        signature = (session, *, status = 404, headers = Headers::new()),
+        text_signature = "($self, session, *, status=404, headers=())"
+    )]
     fn reject_session(&self, session: Handle, status: u16, headers: Headers) -> PyResult<()> {
         self.0.reject_session(session, status, fields(headers)?).map_err(failure)
     }
 
-    #[pyo3(signature = (session, code = 0, reason = ""))]
-    fn close_session(&self, session: Handle, code: u64, reason: &str) -> PyResult<()> {
+    #[pyo3(signature = (session, code = 0, reason = "", *, capsule = true))]
+    fn close_session(&self, session: Handle, code: u64, reason: &str, capsule: bool) -> PyResult<()> {
+        if !capsule && (code, reason) != (0, "") {
+            return Err(PyValueError::new_err("code and reason need a capsule"));
+        }
         let code = u32::try_from(code).map_err(|_| PyValueError::new_err("code exceeds 32 bits"))?;
         self.0.close_session(session, code, reason).map_err(failure)
     }
@@ -167,7 +180,7 @@ impl Endpoint {
         self.0.reset(stream, code).map_err(failure)
     }
 
-    #[pyo3(signature = (stream, limit = -1))]
+    #[pyo3(signature = (stream, limit = -1), text_signature = "($self, stream, limit=-1)")]
     fn read<'py>(
         &self,
         py: Python<'py>,

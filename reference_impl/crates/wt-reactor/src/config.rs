@@ -143,7 +143,7 @@ impl Config {
                 reset_stream_at: true,
                 reset_stream_at_07: true,
             },
-            core: wt_core::Config::default(),
+            core: wt_core::Config { reports_final_sizes: true, ..Default::default() },
             limits: Limits {
                 max_connections: 10_000,
                 max_handshakes_per_address: 256,

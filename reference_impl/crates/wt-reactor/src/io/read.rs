@@ -256,10 +256,7 @@ impl Connection {
         let bytes = bytes.min(stream.outstanding);
         stream.outstanding -= bytes;
         self.outstanding -= bytes;
-        if let Some(session) = self.sessions.get(&stream.session) {
-            // The stream itself may be over for the core
-            self.core.session_consumed(*session, bytes as u64);
-        }
+        self.core.body_consumed(wt_core::StreamId(stream.id.into()), bytes as u64);
         if stream.outstanding == 0 && mem::take(&mut stream.fin_read) {
             // Only now is the core told, which then forgets the stream
             self.core.recv_closed(wt_core::StreamId(stream.id.into()));

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Display,
+    hash::{BuildHasher, Hasher, RandomState},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -39,10 +40,13 @@ impl Reactor {
         let mut quic = EndpointConfig::default();
         quic.max_udp_payload_size(65_527).map_err(|e| wrong(&e))?;
         let sockets = Self::bind(&config)?;
+        // Reserved identifiers shall differ from one endpoint to the next (RFC 9114 §7.2.8)
+        let grease = config.core.grease.map(|_| RandomState::new().build_hasher().finish());
+        let core = wt_core::Config { grease, ..config.core.clone() };
         Ok(Self {
             endpoint: Endpoint::new(Arc::new(quic), server, true, None),
             client,
-            core: Arc::new(config.core.clone()),
+            core: Arc::new(core),
             sink: Sink::new(shared.clone()),
             connections: FxHashMap::default(),
             handles: FxHashMap::default(),
