@@ -42,6 +42,8 @@ if not IS_BUILT:
     for name in [name for name in sys.modules if name.partition(".")[0] == "pywebtransport"]:
         del sys.modules[name]
     _load_fake()
+# Test modules are imported by path; what they share is found here.
+sys.path.insert(0, str(FOLDER))
 
 
 @pytest.fixture

@@ -3,59 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pywebtransport import (
-    ClientConfig,
     ClientError,
     DatagramError,
-    Event,
-    ServerApp,
-    ServerConfig,
     SessionClosedError,
     StreamError,
-    WebTransportClient,
     WebTransportSession,
-    WebTransportStream,
 )
 from pywebtransport.types import EventType, SessionState, StreamDirection, StreamState
+from reference_programs import client, echo, serving
 
 Run = Callable[[Any], Any]
-Handler = Callable[[WebTransportSession], Awaitable[None]]
-
-
-@contextlib.asynccontextmanager
-async def serving(certificate: tuple[str, str], handler: Handler, **config: Any) -> AsyncIterator[str]:
-    """A server with one handler at `/`; gives its URL."""
-    app = ServerApp(config=ServerConfig(certfile=certificate[0], keyfile=certificate[1], **config))
-    app.route(path="/")(handler)
-    async with app:
-        await app.server.listen(host="127.0.0.1", port=0)
-        yield f"https://127.0.0.1:{app.server.local_addresses[0][1]}/"
-
-
-def client(**config: Any) -> WebTransportClient:
-    return WebTransportClient(config=ClientConfig(verify_mode=ssl.CERT_NONE, **config))
-
-
-async def echo(session: WebTransportSession) -> None:
-    """Echo datagrams and whole bidirectional streams, each stream in a task of its own."""
-
-    async def on_datagram(event: Event) -> None:
-        await session.send_datagram(data=event.data["data"])  # type: ignore[index]
-
-    async def serve(stream: WebTransportStream) -> None:
-        with contextlib.suppress(StreamError):
-            await stream.write_all(data=await stream.read_all(), end_stream=True)
-
-    session.events.on(event_type=EventType.DATAGRAM_RECEIVED, handler=on_datagram)
-    async with asyncio.TaskGroup() as group:
-        async for stream in session.incoming_bidirectional_streams():
-            group.create_task(serve(stream))
 
 
 def test_bidirectional_echo(run: Run, certificate: tuple[str, str]) -> None:
