@@ -98,7 +98,7 @@ pub fn value<'a>(headers: &'a [Field], name: &str) -> Option<&'a Bytes> {
     headers.iter().find(|(other, _)| &other[..] == name.as_bytes()).map(|(_, value)| value)
 }
 
-/// Whether a field of [`CONTENT_FIELDS`] is there.
+/// Whether there is a field that a message of the Capsule Protocol does not have (RFC 9297 §3.2).
 pub fn has_content_fields(headers: &[Field]) -> bool {
     headers.iter().any(|(name, _)| CONTENT_FIELDS.contains(&&name[..]))
 }
