@@ -15,7 +15,10 @@ from conformance.harness.probe import probe
 from conformance.harness.runner import Player
 from conformance.harness.target import Capabilities, Target
 from conformance.peer.drafts import Draft
-from conformance.peer.model import Behaviour, ModelServer
+from conformance.peer.model import PERMISSIONS, Behaviour, ModelServer
+from conformance.peer.model.rules import Rule, RuleTable
+from conformance.requirements import by_id
+from conformance.requirements.model import Level, Limit
 from reports.judgement import CaseJudgement
 from reports.verdict import Verdict
 
@@ -32,7 +35,8 @@ class Matrix:
     """What the deviants showed.
 
     ``kills``: deviant to the cases that kill it. ``false_kills``: changes outside of a deviant's declared
-    requirements. ``blocked``: cases that could not be judged because of the fault.
+    requirements. ``blocked``: cases that could not be judged because of the fault. ``unreached``: pairs that
+    were not played, since nothing in the case gets near the fault.
     """
 
     deviants: list[Deviant]
@@ -44,6 +48,7 @@ class Matrix:
     fail_capable: set[str] = field(default_factory=set)
     complete: bool = True
     played: int = 0
+    unreached: int = 0
 
     @property
     def survivors(self) -> list[str]:
@@ -90,17 +95,41 @@ class Matrix:
             "baseline_faults": self.baseline_faults,
             "complete": self.complete,
             "played": self.played,
+            "unreached": self.unreached,
         }
 
 
+class AskedRules(RuleTable):
+    """A rules table that notes which of its rows the engine asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(PERMISSIONS)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Rule:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the fault-free server showed in a case: its judgement, and the rows that the engine asked for."""
+
+    judgement: CaseJudgement
+    asked: frozenset[str]
+
+
 class Laboratory:
-    """Plays cases against fault-free and faulty servers; remembers the fault-free judgements."""
+    """Plays cases against fault-free and faulty servers; remembers what the fault-free one showed."""
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self.drafts = tuple(drafts)
         self._capabilities = probe(self._target("model", Behaviour(self.drafts)))
-        self._baseline: dict[tuple[str, Draft], CaseJudgement] = {}
-        self._model = self._player(self._target("model", Behaviour(self.drafts)), self._capabilities)
+        self._baseline: dict[tuple[str, Draft], Baseline] = {}
+        self._behaviour = Behaviour(self.drafts)
+        self._rules = AskedRules()
+        self._behaviour.rules = self._rules
+        self._model = self._player(self._target("model", self._behaviour), self._capabilities)
 
     def _target(self, name: str, behaviour: Behaviour) -> Target:
         return memory_target(name, lambda: ModelServer(behaviour, self.drafts))
@@ -115,12 +144,36 @@ class Laboratory:
         target = self._target(deviant.id, deviant.behaviour(self.drafts))
         return self._player(target, self._capabilities)
 
-    def baseline(self, case: Case, draft: Draft) -> CaseJudgement:
-        """Return the judgement of the fault-free server."""
+    def baseline(self, case: Case, draft: Draft) -> Baseline:
+        """Return what the fault-free server showed."""
         key = (case.identifier, draft)
         if key not in self._baseline:
-            self._baseline[key] = self._model.play(case, draft).judgement
+            self._rules.asked.clear()
+            self._model.sanity.spoil()
+            judgement = self._model.play(case, draft).judgement
+            self._baseline[key] = Baseline(judgement, frozenset(self._rules.asked))
         return self._baseline[key]
+
+    def changed_rows(self, deviant: Deviant) -> frozenset[str] | None:
+        """Return the rows that make the whole fault of a deviant, None where it is more than rows.
+
+        Everything is deterministic: in a case whose fault-free run asked for none of these rows, the
+        deviant does exactly what the fault-free server does, so it need not be played.
+        """
+        faulty, fine = deviant.behaviour(self.drafts), Behaviour(self.drafts)
+        pairs = list(zip(faulty.rules, fine.rules, strict=True))
+        faulty.rules = fine.rules
+        if _state(faulty) != _state(fine):
+            return None
+        return frozenset(row.name for row, before in pairs if row != before)
+
+
+def _state(value: object) -> object:
+    """Return an object as what can be compared: its attributes where it has some, itself elsewhere."""
+    attributes = getattr(value, "__dict__", None)
+    if attributes is None or callable(value):
+        return value
+    return type(value), {name: _state(item) for name, item in attributes.items()}
 
 
 def draft_of(case: Case, deviant: Deviant | None, drafts: Sequence[Draft]) -> Draft | None:
@@ -145,17 +198,21 @@ def compute(
     for case in cases:
         draft = draft_of(case, None, drafts)
         if draft is not None:
-            _note_baseline(matrix, case, laboratory.baseline(case, draft))
+            _note_baseline(matrix, case, laboratory.baseline(case, draft).judgement)
     for number, deviant in enumerate(deviants):
         progress(number, deviant.id)
-        player = laboratory.deviant(deviant)
+        player, rows = laboratory.deviant(deviant), laboratory.changed_rows(deviant)
         for case in _chosen(cases, deviant, sample, generator):
             draft = draft_of(case, deviant, drafts)
             if draft is None:
                 continue
+            before = laboratory.baseline(case, draft)
+            if rows is not None and not rows & before.asked:
+                matrix.unreached += 1
+                continue
             judged = player.play(case, draft).judgement
             matrix.played += 1
-            _compare(matrix, deviant, case, laboratory.baseline(case, draft), judged)
+            _compare(matrix, deviant, case, before.judgement, judged)
     return matrix
 
 
@@ -171,8 +228,14 @@ def _chosen(
 def _note_baseline(matrix: Matrix, case: Case, judged: CaseJudgement) -> None:
     if judged.verdict in (Verdict.FAIL, Verdict.NON_STRICT, *_UNJUDGED):
         matrix.baseline_faults.append(f"{case.identifier}: {judged.verdict.value}: {judged.reason}")
-    if any(verdict in _CAN_FAIL for verdict in judged.requirements.values()):
+    if any(verdict in _CAN_FAIL and _binding(name) for name, verdict in judged.requirements.items()):
         matrix.fail_capable.add(case.identifier)
+
+
+def _binding(name: str) -> bool:
+    """Tell whether a case may fail, or be non-strict, for a requirement: not for a MAY or an open reading."""
+    row = by_id(name)
+    return row.level is not Level.MAY and row.limit is not Limit.INFORMATIONAL
 
 
 def _compare(matrix: Matrix, deviant: Deviant, case: Case, before: CaseJudgement, now: CaseJudgement) -> None:

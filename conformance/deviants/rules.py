@@ -1,25 +1,36 @@
-"""Deviants that leave out one rule of the model server, or react with a wrong code: rows of its table."""
+"""Deviants that are changed rows of the model server's tables.
+
+``skip.NAME`` does not enforce a rule, ``code.NAME`` reacts with a wrong code, ``raise.NAME`` goes further
+than the text lets it, and ``forbid.NAME`` objects to what the texts permit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from conformance.deviants.definition import Deviant, Kill, add
 from conformance.peer.codepoints import H3
-from conformance.peer.drafts import Draft
-from conformance.peer.model import RULES, Behaviour, Rule
+from conformance.peer.model import PERMISSIONS, RULES, Behaviour, Rule
 
-# Further rows that a skipped rule breaks, beside those of the rule itself.
+# Further rows that a change of the rule or permission breaks, beside those of the row itself.
 ALSO: Mapping[str, tuple[str, ...]] = {
     "request-http2-frame": ("H3-4.4-01",),
     "frame-truncated": ("H3-10-01",),
 }
 
-# Rules whose rows are informational: what a deviant shows is another recorded reaction.
+# Rows that are recommendations: leaving them out is non-strict.
+RECOMMENDED = frozenset({"request-incomplete", "protocol-unsupported"})
+
+# Rows that are informational, or that overlap with another one which still refuses the input: what a
+# deviant shows is another recorded reaction.
 CHANGED: frozenset[str] = frozenset()
 
-# Rules without a case that can tell: the reason stands beside them.
-UNSEEN: Mapping[str, str] = {}
+# Rows whose absence no case can tell: the reason stands beside them.
+UNSEEN: Mapping[str, str] = {
+    "unknown-uni-stream": "RFC 9114 §6.2 lets a server discard the stream instead of stopping it",
+    "uni-header-truncated": "to ignore the stream is the reaction",
+    "datagram-of-ended-session": "to ignore the datagram is the reaction",
+}
 
 # Rules whose code is shown to be judged: another error code is non-strict, not a pass.
 WRONG_CODES = (
@@ -35,32 +46,59 @@ WRONG_CODES = (
     "stream-of-ended-session",
 )
 
+# Rules that may not be raised to a connection error, with the further rows that this breaks.
+RAISED: Mapping[str, tuple[str, ...]] = {
+    "unknown-uni-stream": ("H3-6.2.3-01", "H3-9-01"),
+    "uni-header-truncated": (),
+    "stream-buffer-full": (),
+    "stream-of-refused-session": (),
+    "stream-of-ended-session": (),
+    "datagram-of-ended-session": (),
+    "session-not-pooled": (),
+}
 
-def _skip(rule: Rule) -> Deviant:
-    def apply(behaviour: Behaviour) -> None:
-        behaviour.rules.skip(rule.name)
 
+def _row(kind: str, rule: Rule, title: str, kill: Kill, change: Callable[[Behaviour], None]) -> None:
+    requirements = tuple(dict.fromkeys((*rule.requirements, *ALSO.get(rule.name, ()))))
+    add(
+        Deviant(f"{kind}.{rule.name}", f"{title} ({rule.reference})", requirements, kill, change, rule.drafts)
+    )
+
+
+def _skip(rule: Rule) -> None:
     kill: Kill = "changed" if rule.name in CHANGED else "fail"
-    requirements = (*rule.requirements, *ALSO.get(rule.name, ()))
-    title = f"does not enforce {rule.name} ({rule.reference})"
-    return Deviant(f"skip.{rule.name}", title, requirements, kill, apply, _drafts(rule))
+    if rule.name in RECOMMENDED:
+        kill = "non_strict"
+    title = f"does not enforce {rule.name}"
+    _row("skip", rule, title, kill, lambda behaviour: behaviour.rules.skip(rule.name))
 
 
-def _wrong_code(rule: Rule) -> Deviant:
+def _wrong_code(rule: Rule) -> None:
+    title = f"reacts to {rule.name} with H3_INTERNAL_ERROR"
+    _row("code", rule, title, "non_strict", lambda item: item.rules.code(rule.name, int(H3.INTERNAL_ERROR)))
+
+
+def _raise(rule: Rule, more: tuple[str, ...]) -> None:
     def apply(behaviour: Behaviour) -> None:
-        behaviour.rules.code(rule.name, int(H3.INTERNAL_ERROR))
+        behaviour.rules.scope(rule.name, "connection", int(H3.GENERAL_PROTOCOL_ERROR))
 
-    title = f"reacts to {rule.name} with H3_INTERNAL_ERROR instead of the code of {rule.reference}"
-    requirements = (*rule.requirements, *ALSO.get(rule.name, ()))
-    return Deviant(f"code.{rule.name}", title, requirements, "non_strict", apply, _drafts(rule))
+    requirements = (*rule.requirements, *more)
+    title = f"closes the connection because of {rule.name} ({rule.reference})"
+    add(Deviant(f"raise.{rule.name}", title, requirements, "fail", apply, rule.drafts))
 
 
-def _drafts(rule: Rule) -> tuple[Draft, ...]:
-    return rule.drafts
+def _forbid(permission: Rule) -> None:
+    kill: Kill = "non_strict" if permission.name in RECOMMENDED else "fail"
+    title = f"objects to {permission.name}"
+    _row("forbid", permission, title, kill, lambda behaviour: behaviour.rules.forbid(permission.name))
 
 
 for _rule in RULES.values():
     if _rule.requirements and _rule.name not in UNSEEN:
-        add(_skip(_rule))
+        _skip(_rule)
 for _name in WRONG_CODES:
-    add(_wrong_code(RULES[_name]))
+    _wrong_code(RULES[_name])
+for _name, _more in RAISED.items():
+    _raise(RULES[_name], _more)
+for _permission in PERMISSIONS.values():
+    _forbid(_permission)

@@ -19,10 +19,11 @@ _MAX_HEADER = 16
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Type and length of an item are known."""
+    """Type and length of an item are known; ``header_length`` is how many bytes the two took."""
 
     type: int
     length: int
+    header_length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class TlvParser:
         self._count += 1
         self._type, self._length, self._remaining = kind[0], length[0], length[0]
         self._in_value = True
-        items.append(Start(self._type, self._length))
+        items.append(Start(self._type, self._length, length[1]))
         if not self._remaining:
             self._end(items)
         return view[consumed:]

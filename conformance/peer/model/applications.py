@@ -54,7 +54,11 @@ class Echo(Application):
         question = self.answer is not None and not stream.unidirectional and stream.from_client
         if question and not stream.received and self.answer is not None:
             stream.write(self.answer().encode(), end=True)
-        else:
+            return
+        connection = self.session.connection
+        if not stream.received and connection.objects("stream-empty", self.session.id):
+            return
+        if stream.unidirectional or connection.behaviour.ends_after_client(stream):
             self._on_returning(stream, lambda back: back.write(b"", end=True))
 
     def stream_reset(self, stream: WtStream, code: int | None) -> None:

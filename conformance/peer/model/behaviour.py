@@ -16,15 +16,18 @@ from conformance.peer.datagrams import datagram
 from conformance.peer.drafts import DRAFTS, Draft, DraftFacts, newest, offered_drafts
 from conformance.peer.errorcodes import from_http, to_http
 from conformance.peer.model.baton_endpoint import BatonBehaviour
+from conformance.peer.model.permissions import PERMISSIONS
 from conformance.peer.model.rules import RuleTable
-from conformance.peer.model.sfields import bare_string
+from conformance.peer.model.sfields import bare_string, parse_string_list
 from conformance.peer.qpack import Field, encode_static
 from conformance.peer.settings import Entries, FlowControl, encode_settings, server_settings
 from conformance.peer.varint import varint
 from conformance.peer.wtheaders import bidi_header, uni_header
 
 if TYPE_CHECKING:
+    from conformance.peer.model.engine import Connection
     from conformance.peer.model.sessions import Session
+    from conformance.peer.model.streams import WtStream
 
 LimitKind = Literal["uni", "bidi", "data"]
 
@@ -39,7 +42,7 @@ class Behaviour:
     """The decisions of a server that conforms to the drafts that it offers."""
 
     def __init__(self, drafts: Sequence[Draft] = DRAFTS) -> None:
-        self.rules = RuleTable()
+        self.rules = RuleTable(PERMISSIONS)
         self.drafts = tuple(draft for draft in DRAFTS if draft in drafts)
         # Initial limits of a session, and how long credit for consumed data and closed streams is gathered
         # before it is given back (seconds; long enough that a flight that overruns a limit is noticed).
@@ -53,6 +56,8 @@ class Behaviour:
         self.max_buffered_datagrams = 32
         # Early bytes of a CONNECT stream, before the response (draft-16 §3.2).
         self.max_early_bytes = 64 * 1024
+        # Seconds from a valid session request to its acceptance, beside what the endpoint asks for.
+        self.accept_delay = 0.0
         # Dynamic table for what the client encodes (RFC 9204 §5).
         self.table_capacity = 4096
         self.blocked_streams = 16
@@ -86,6 +91,13 @@ class Behaviour:
         """Return the first bytes of encoder and decoder stream; empty bytes leave one out."""
         return varint(StreamType.QPACK_ENCODER), varint(StreamType.QPACK_DECODER)
 
+    def settings_unprompted(self) -> bool:
+        """Tell whether the own streams are opened without waiting for the client (RFC 9114 §7.2.4.2)."""
+        return True
+
+    def connected(self, connection: Connection) -> None:
+        """Do more once the own critical streams are open: nothing is due then."""
+
     def select_draft(self, client_settings: Mapping[int, int]) -> Draft | None:
         """Return the newest draft that both sides offer (draft-16 §7.1)."""
         return newest(offered_drafts(client_settings) & frozenset(self.drafts))
@@ -112,6 +124,18 @@ class Behaviour:
         """Encode a field section; the model uses the static table only, so it needs no encoder stream."""
         return encode_static(fields)
 
+    def decodable(self, section: bytes) -> bool:
+        """Tell whether an encoded field section is handed to the decoder: each one is (RFC 9204 §4.5)."""
+        return True
+
+    def resource(self, path: str) -> str:
+        """Return the path of the resource that a request names."""
+        return path
+
+    def offered_protocols(self, lines: Sequence[bytes]) -> list[str] | None:
+        """Return what the lines of WT-Available-Protocols offer, None to ignore the field (draft-16 §3.3)."""
+        return parse_string_list(lines)
+
     def select_protocol(self, offered: Sequence[str], supported: Sequence[str] | None) -> str | None:
         """Return the first offered protocol that is supported (None supports all), draft-16 §3.3."""
         return next((name for name in offered if supported is None or name in supported), None)
@@ -130,6 +154,18 @@ class Behaviour:
     def stream_header(self, session_id: int, *, unidirectional: bool) -> bytes:
         """Return the header of a stream that this side opens (draft-16 §4.2, §4.3)."""
         return uni_header(session_id) if unidirectional else bidi_header(session_id)
+
+    def body(self, stream: WtStream, data: bytes) -> bytes:
+        """Return the body bytes for the application: those that arrived."""
+        return data
+
+    def ends_after_client(self, stream: WtStream) -> bool:
+        """Tell whether a bidirectional echo is finished once the client has finished (RFC 9000 §3)."""
+        return True
+
+    def datagram_payload(self, payload: bytes) -> bytes:
+        """Return the datagram payload for the application: the one that arrived (draft-16 §4.5)."""
+        return payload
 
     def datagram(self, session_id: int, payload: bytes) -> bytes:
         """Return the content of the DATAGRAM frame (RFC 9297 §2.1)."""
@@ -178,8 +214,19 @@ class Behaviour:
         return True
 
     def answers_close(self) -> bool:
-        """Tell whether the CONNECT stream is finished when the client ended the session (draft-16 §6)."""
+        """Tell whether the CONNECT stream is finished when the client closed the session (draft-16 §6)."""
         return True
+
+    def stops_after_close(self) -> int | None:
+        """Return the code of a STOP_SENDING behind the own close capsule, None for none (draft-16 §6)."""
+        return None
+
+    def session_over(self, connection: Connection) -> None:
+        """Do more once a session has ended: the connection is left alone (draft-16 §6)."""
+
+    def reported_close(self, code: int, reason: str) -> tuple[int, str]:
+        """Return code and reason of the client's close for the application (draft-16 §6)."""
+        return code, reason
 
     def drain_capsule(self) -> bytes:
         """Return the WT_DRAIN_SESSION capsule (draft-16 §4.7)."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from conformance.peer.capsules import capsule_parser, parse_close, parse_limit
 from conformance.peer.codepoints import MAX_CLOSE_MESSAGE, CapsuleType
 from conformance.peer.model.behaviour import LimitKind
-from conformance.peer.tlv import End
+from conformance.peer.tlv import End, Start
+from conformance.peer.varint import varint
 
 if TYPE_CHECKING:
     from conformance.peer.model.sessions import Session
@@ -26,6 +27,8 @@ _PROHIBITED: Final[dict[int, str]] = {
     CapsuleType.WT_MAX_STREAM_DATA: "max-stream-data-prohibited",
     CapsuleType.WT_STREAM_DATA_BLOCKED: "stream-data-blocked-prohibited",
 }
+# No capsule that is meant seriously announces more.
+MAX_LENGTH: Final = 1 << 32
 
 
 class IncomingCapsules:
@@ -35,11 +38,19 @@ class IncomingCapsules:
         self._session = session
         self._parser = capsule_parser()
         self._closed = False
+        self._complete = 0
 
     @property
     def between_capsules(self) -> bool:
         """Tell whether the stream could end here without cutting a capsule."""
         return self._parser.between_items
+
+    def data_frame_begins(self) -> None:
+        """Note that a DATA frame begins, which has no relation to capsules (RFC 9297 §3.1)."""
+        self._complete = 0
+        session = self._session
+        if session.open and not self.between_capsules:
+            session.connection.objects("capsule-across-frames", session.id)
 
     def feed(self, data: bytes) -> None:
         """Take the payload of DATA frames."""
@@ -49,25 +60,40 @@ class IncomingCapsules:
             item = next(items, None)
             if item is None:
                 return
+            if isinstance(item, Start) and session.open:
+                self._begins(item)
             if isinstance(item, End) and session.open:
                 self._capsule(item)
         if next(items, None) is not None:
             session.connection.violate("data-after-close", session.id)
 
+    def _begins(self, item: Start) -> None:
+        session, objects = self._session, self._session.connection.objects
+        if item.length > MAX_LENGTH:
+            objects("capsule-huge", session.id)
+        elif item.header_length > len(varint(item.type)) + len(varint(item.length)):
+            objects("capsule-header-long", session.id)
+
     def _capsule(self, item: End) -> None:
         """Interpret one capsule; types without meaning in this draft are skipped (RFC 9297 §3.2)."""
         session, kind = self._session, item.type
+        self._complete += 1
+        if self._complete > 1 and session.connection.objects("capsules-share-frame", session.id):
+            return
         if kind == CapsuleType.DATAGRAM:
-            if not item.cut:
+            if not item.cut and not session.connection.objects("datagram-capsule", session.id):
                 session.app.datagram(item.value)
             return
         if kind not in session.facts.capsules:
+            session.connection.objects("capsule-unknown", session.id)
             return
         match kind:
             case CapsuleType.WT_CLOSE_SESSION:
                 self._close(item)
             case CapsuleType.WT_DRAIN_SESSION:
-                if not (item.length and session.connection.violate("drain-with-value", session.id)):
+                if item.length and session.connection.violate("drain-with-value", session.id):
+                    return
+                if not session.connection.objects("drain", session.id):
                     session.app.draining()
             case _:
                 self._flow_control(item)
@@ -92,7 +118,9 @@ class IncomingCapsules:
             session.connection.violate(_PROHIBITED[item.type], session.id)
             return
         if not flow.enabled:
-            return  # draft-16 §5.1: ignored while flow control is off.
+            # draft-16 §5.1: ignored while flow control is off.
+            session.connection.objects("limit-while-off", session.id)
+            return
         value = parse_limit(item.value)
         if value is None:
             session.connection.violate("limit-capsule-malformed", session.id)

@@ -13,7 +13,7 @@ from conformance.peer.model.streams import IncomingHeader
 from conformance.peer.qpack import QpackError, read_prefix_integer
 from conformance.peer.settings import parse_settings
 from conformance.peer.tlv import End, Opaque, Start
-from conformance.peer.varint import read_varint, read_whole_varint
+from conformance.peer.varint import read_varint, read_whole_varint, varint
 from conformance.peer.wtheaders import is_client_bidi
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ MAX_CONTROL_FRAME: Final = 16 * 1024
 _ONLY_ON_REQUESTS: Final = frozenset({FrameType.DATA, FrameType.HEADERS})
 _SINGLE_ID: Final = frozenset({FrameType.GOAWAY, FrameType.MAX_PUSH_ID, FrameType.CANCEL_PUSH})
 _MAX_INSTRUCTION: Final = 16
+# No setting with a meaning here is larger.
+MAX_SETTING: Final = (1 << 32) - 1
+_KNOWN_FRAMES: Final = frozenset(FrameType) | HTTP2_FRAME_TYPES
 
 
 class IncomingUni:
@@ -38,6 +41,9 @@ class IncomingUni:
         self._header += data
         stream_type = read_varint(self._header)
         if stream_type is None:
+            return
+        long = stream_type[1] > len(varint(stream_type[0]))
+        if long and self._connection.objects("uni-type-long", self._id):
             return
         receiver = self._receiver(stream_type[0], stream_type[1]) or DISCARD
         self._connection.receivers[self._id] = receiver
@@ -71,9 +77,11 @@ class IncomingUni:
 
     def end(self) -> None:
         """Tolerate a stream that ends before its type (RFC 9114 §6.2)."""
+        self._connection.objects("uni-type-missing", self._id)
 
     def reset(self, code: int, final_size: int) -> None:
         """Tolerate a stream that is reset before its type (RFC 9114 §6.2)."""
+        self._connection.objects("uni-type-missing", self._id)
 
     def stop(self, code: int) -> None:
         """Cannot happen on a stream that only the client sends on."""
@@ -108,6 +116,11 @@ class ControlState:
         for name, holds in broken.items():
             if holds and connection.violate(name):
                 return
+        if any(value > MAX_SETTING for value in settings.values()) and connection.objects("setting-large"):
+            return
+        announced = Setting.ENABLE_CONNECT_PROTOCOL in settings
+        if announced and connection.objects("client-connect-protocol"):
+            return
         connection.settings_received(settings)
 
     def identifier(self, frame_type: int, payload: bytes) -> None:
@@ -219,6 +232,10 @@ class ControlStream(_CriticalStream):
             violate("control-push-promise")
         elif frame_type in HTTP2_FRAME_TYPES:
             violate("control-http2-frame")
+        elif frame_type == FrameType.PRIORITY_UPDATE_REQUEST:
+            self._connection.objects("priority-update")
+        elif frame_type not in _KNOWN_FRAMES:
+            self._connection.objects("control-frame-unknown")
         known = frame_type in _SINGLE_ID or frame_type == FrameType.SETTINGS
         if known and length > MAX_CONTROL_FRAME:
             violate("control-frame-oversized")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from conformance.peer.codepoints import MAX_QUARTER_STREAM_ID, Setting
 from conformance.peer.datagrams import parse_datagram
 from conformance.peer.model.requests import RequestStream
+from conformance.peer.varint import varint
 
 if TYPE_CHECKING:
     from conformance.peer.model.engine import Connection
@@ -29,10 +30,15 @@ class Datagrams:
         quarter, payload = parsed
         if quarter > MAX_QUARTER_STREAM_ID and connection.violate("datagram-quarter-id"):
             return
+        long = len(data) - len(payload) > len(varint(quarter))
+        if long and connection.objects("datagram-id-long", 4 * quarter):
+            return
+        if not payload and connection.objects("datagram-empty"):
+            return
         stream_id = 4 * quarter
         session = connection.sessions.active.get(stream_id)
         if session is not None:
-            session.app.datagram(payload)
+            session.app.datagram(connection.behaviour.datagram_payload(payload))
         elif connection.sessions.is_over(stream_id):
             connection.violate("datagram-of-ended-session", stream_id)
         elif self._is_plain(stream_id):
@@ -51,6 +57,8 @@ class Datagrams:
         return connection.quic.options.frame_events and quarter >= connection.max_requests
 
     def _keep(self, stream_id: int, payload: bytes) -> None:
+        if self._connection.objects("datagram-early"):
+            return
         full = len(self._early) >= self._connection.behaviour.max_buffered_datagrams
         if not (full and self._connection.violate("datagram-buffer-full")):
             self._early.append((stream_id, payload))

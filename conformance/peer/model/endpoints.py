@@ -21,7 +21,6 @@ from conformance.peer.model.applications import (
 from conformance.peer.model.baton_endpoint import baton
 from conformance.peer.model.parameters import MAX_BYTES, InvalidParameter, Parameters
 from conformance.peer.model.recording import VALID_ID, Observing, Reading, Recordings
-from conformance.peer.model.sfields import parse_string_list
 
 if TYPE_CHECKING:
     from conformance.peer.model.engine import Connection
@@ -39,7 +38,9 @@ def offered_protocols(connection: Connection, request: Request) -> list[str] | N
     """Return the protocols that the client offers, None where the field is absent or ignored."""
     lines = request.all(b"wt-available-protocols")
     facts = connection.facts
-    return parse_string_list(lines) if lines and facts is not None and facts.protocol_negotiation else None
+    if not lines or facts is None or not facts.protocol_negotiation:
+        return None
+    return connection.behaviour.offered_protocols(lines)
 
 
 def _select(connection: Connection, offered: list[str] | None, supported: list[str] | None) -> str | None:
@@ -168,7 +169,7 @@ class Endpoints:
 
     def decide(self, connection: Connection, request: Request) -> Decision:
         """Decide about a session request."""
-        endpoint = _BY_PATH.get(request.path)
+        endpoint = _BY_PATH.get(connection.behaviour.resource(request.path))
         if endpoint is None:
             return "resource-unknown"
         parameters = Parameters(request.query)

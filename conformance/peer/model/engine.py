@@ -94,7 +94,8 @@ class Connection:
                 if any(event.parameters.get(code) for code in extension):
                     self.violate("reset-stream-at-value")
             case HandshakeCompleted():
-                self._open_critical_streams()
+                if self.behaviour.settings_unprompted():
+                    self._open_critical_streams()
                 self._serve_waiting()
             case StreamData():
                 receiver = self._receiver(event.stream_id)
@@ -137,6 +138,7 @@ class Connection:
                 self._control_id = stream_id
             elif index == StreamType.QPACK_DECODER - 1:
                 self._decoder_id = stream_id
+        self.behaviour.connected(self)
 
     # --- sending ---
 
@@ -188,6 +190,8 @@ class Connection:
     def settings_received(self, settings: Mapping[int, int]) -> None:
         """Take the client's SETTINGS: the draft is known now, requests that waited are served."""
         self.client_settings = settings
+        if not self.behaviour.settings_unprompted():
+            self._open_critical_streams()
         self.draft = self.behaviour.select_draft(settings)
         self._serve_waiting()
         self.sessions.check_requirements()
@@ -231,6 +235,13 @@ class Connection:
         rule = self.behaviour.rules[name]
         return rule.scope != "accept" and (self.draft is None or self.draft in rule.drafts)
 
+    def objects(self, name: str, stream_id: int | None = None) -> bool:
+        """Name input that the texts permit (``permissions.py``).
+
+        Returns True where the behaviour forbids it and it is dealt with: only a deviant does.
+        """
+        return self.violate(name, stream_id)
+
     def violate(self, name: str, stream_id: int | None = None) -> bool:
         """React to a violation of a rule, seen on a stream.
 
@@ -249,6 +260,8 @@ class Connection:
                 self.quic.close(code, frame_type=CRYPTO_FRAME, reason=name)
             case "connection":
                 self.close(code, name)
+            case "hang":
+                self.closing = True
             case "session" | "stream" | "request" if session is not None:
                 session.fail(code)
             case "session" | "stream" | "request" if stream_id is not None:

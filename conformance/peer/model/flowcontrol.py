@@ -95,6 +95,9 @@ class SessionFlow:
             and connection.violate("max-streams-excessive", session_id)
         ):
             return
+        largest = kind != "data" and limit == MAX_STREAM_LIMIT
+        if largest and connection.objects("max-streams-largest", session_id):
+            return
         if limit < previous and connection.violate(f"{name}-shrinks", session_id):
             return
         if limit == previous and connection.violate(f"{name}-equal", session_id):
@@ -106,5 +109,8 @@ class SessionFlow:
 
     def blocked_received(self, kind: LimitKind, limit: int) -> None:
         """Take a BLOCKED capsule: it changes nothing (draft-16 §5.6.3)."""
+        connection, session_id = self._session.connection, self._session.id
         if kind != "data" and limit > MAX_STREAM_LIMIT:
-            self._session.connection.violate("streams-blocked-excessive", self._session.id)
+            connection.violate("streams-blocked-excessive", session_id)
+        else:
+            connection.objects("blocked-capsule", session_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from conformance.peer.codepoints import HTTP2_FRAME_TYPES, FrameType
+from conformance.peer.codepoints import H3, HTTP2_FRAME_TYPES, WT, FrameType
 from conformance.peer.h3frames import data_frame, frame_parser, headers_frame
 from conformance.peer.model.behaviour import Behaviour
 from conformance.peer.model.fields import Request, request_violations, trailer_violations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _CONTROL_ONLY: Final = frozenset(
     {FrameType.CANCEL_PUSH, FrameType.SETTINGS, FrameType.GOAWAY, FrameType.MAX_PUSH_ID}
 )
+_KNOWN_FRAMES: Final = frozenset(FrameType) | HTTP2_FRAME_TYPES
+_KNOWN_CODES: Final = frozenset(map(int, (*H3, *WT)))
 _PRIORITY_UPDATES: Final = frozenset({FrameType.PRIORITY_UPDATE_REQUEST, FrameType.PRIORITY_UPDATE_PUSH})
 
 
@@ -63,7 +65,8 @@ class RequestStream:
         if not self._parser.between_items and connection.violate("frame-truncated", self.id):
             return
         if self.session is not None:
-            self.session.client_finished()
+            if not self.connection.objects("connect-finished", self.id):
+                self.session.client_finished()
         elif self.request is None and not self._oversized:
             connection.violate("request-incomplete", self.id)
         elif self.request is not None:
@@ -74,8 +77,11 @@ class RequestStream:
         self.ended = True
         if self._blocked:
             self.connection.send_decoder_instructions(self.connection.decoder.cancel(self.id))
+        if code not in _KNOWN_CODES and self.connection.objects("request-code-unknown", self.id):
+            return
         if self.session is not None:
-            self.session.client_aborted()
+            if not self.connection.objects("connect-reset", self.id):
+                self.session.client_aborted()
         elif self.request is None or self.request.method != b"CONNECT":
             self.connection.violate("request-incomplete", self.id)
         else:
@@ -83,6 +89,8 @@ class RequestStream:
 
     def stop(self, code: int) -> None:
         """Take STOP_SENDING: the response is not wanted."""
+        if code not in _KNOWN_CODES and self.connection.objects("request-code-unknown", self.id):
+            return
         if self.session is not None:
             self.session.client_aborted()
         else:
@@ -151,13 +159,18 @@ class RequestStream:
             violate("request-frames-after-trailers", self.id)
         elif kind == FrameType.HEADERS and self.request is not None and self.request.method == b"CONNECT":
             violate("connect-headers-again", self.id)
+        elif kind == FrameType.DATA and self.session is not None:
+            self.session.capsules.data_frame_begins()
+        elif kind not in _KNOWN_FRAMES:
+            self.connection.objects("request-frame-unknown", self.id)
 
     def _content(self, data: bytes) -> None:
         """Take the payload of a DATA frame: capsules of a session, or content of a request."""
         if self.session is not None:
             self.session.capsules.feed(data)
         elif self.connection.sessions.is_over(self.id):
-            return  # Refused: what follows is dropped (draft-16 §3.2).
+            # Refused: what follows is dropped (draft-16 §3.2).
+            self.connection.objects("data-on-refused-request", self.id)
         elif self.request is not None and self.request.method == b"CONNECT":
             self.early += data
             if len(self.early) > self.connection.behaviour.max_early_bytes:
@@ -172,6 +185,9 @@ class RequestStream:
         if item.cut:
             self._oversized = True
             self.connection.violate("request-oversized", self.id)
+            return
+        if not self.connection.behaviour.decodable(item.value):
+            self.connection.violate("qpack-field-section", self.id)
             return
         try:
             fields, instructions = self.connection.decoder.decode(self.id, item.value)

@@ -6,8 +6,8 @@ Whatever the engine finds wrong it reports by the name of a rule; the row says h
 Scopes: ``connection`` closes it with the code, ``transport`` does so with a code of QUIC; ``request`` and
 ``stream`` reset what this side sends on the stream and stop what it receives; ``session`` does so with a
 CONNECT stream and ends its session; ``response`` answers a request with a status (the code); ``ignore``
-drops the input silently; ``accept`` means that there is no such rule: the engine goes on as if the input
-were valid.
+drops the input silently; ``hang`` stops serving the connection without a word; ``accept`` means that there
+is no such rule: the engine goes on as if the input were valid.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from conformance.peer.codepoints import H3, WT, Quic
 from conformance.peer.drafts import DRAFTS, Draft
 
 Scope: TypeAlias = Literal[
-    "transport", "connection", "request", "stream", "session", "response", "ignore", "accept"
+    "transport", "connection", "request", "stream", "session", "response", "ignore", "hang", "accept"
 ]
 
 D16, D14, D07, D02 = Draft.D16, Draft.D14, Draft.D07, Draft.D02
@@ -264,10 +264,15 @@ RULES: Final[Mapping[str, Rule]] = {
 
 
 class RuleTable:
-    """A copy of the rules that a deviant may change. KeyError for a name that is no rule."""
+    """A copy of the rules that a deviant may change. KeyError for a name that is no rule.
 
-    def __init__(self) -> None:
-        self._rules: dict[str, Rule] = dict(RULES)
+    ``permissions`` are rows of input that the texts permit; only a deviant makes rules of them.
+    """
+
+    def __init__(self, permissions: Mapping[str, Rule] | None = None) -> None:
+        self._permissions = dict(permissions or {})
+        allowed = {name: replace(row, scope="accept") for name, row in self._permissions.items()}
+        self._rules: dict[str, Rule] = {**RULES, **allowed}
 
     def __getitem__(self, name: str) -> Rule:
         return self._rules[name]
@@ -282,6 +287,10 @@ class RuleTable:
     def ignore(self, name: str) -> None:
         """Drop the violating input without any reaction."""
         self.scope(name, "ignore")
+
+    def forbid(self, name: str) -> None:
+        """Make a rule of a permission: the server objects to what the texts permit."""
+        self._rules[name] = self._permissions[name]
 
     def scope(self, name: str, scope: Scope, code: int | None = None) -> None:
         """Give the reaction another reach, and another code unless None."""

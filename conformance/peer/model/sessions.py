@@ -34,6 +34,7 @@ class Session:
         self.facts = facts
         self.open = True
         self.app: Application = accept.application
+        self.resets = 0
         self.streams: dict[int, WtStream] = {}
         self.blocked_streams: dict[int, WtStream] = {}
         client = self.connection.client_settings or {}
@@ -65,7 +66,7 @@ class Session:
     def client_closed(self, code: int, reason: str) -> None:
         """Take WT_CLOSE_SESSION: the session is over, this side finishes the CONNECT stream (§6)."""
         self._answer_close()
-        self._terminate(code, reason, clean=True)
+        self._terminate(*self.connection.behaviour.reported_close(code, reason), clean=True)
 
     def client_finished(self) -> None:
         """Take the FIN of the CONNECT stream: same as a close with code 0 and no message (§6)."""
@@ -74,8 +75,8 @@ class Session:
         if cut and self.open and self.connection.violate("capsule-truncated", self.id):
             return
         if self.open:
-            self._answer_close()
-            self._terminate(0, "", clean=True)
+            self.connection.send(self.id, b"", end=True)
+            self._terminate(*self.connection.behaviour.reported_close(0, ""), clean=True)
 
     def client_aborted(self) -> None:
         """Take a reset or STOP_SENDING of the CONNECT stream."""
@@ -150,6 +151,9 @@ class Session:
         if self.open:
             behaviour = self.connection.behaviour
             self.send_capsule(behaviour.close_capsule(code, reason), end=behaviour.finishes_after_close())
+            stop = behaviour.stops_after_close()
+            if stop is not None:
+                self.connection.stop(self.id, stop)
             self._terminate(code, reason, clean=True)
 
     def finish(self) -> None:
@@ -183,6 +187,7 @@ class Session:
             stream.session_ended(gone)
         self.streams.clear()
         self.app.closed(code, reason, clean=clean)
+        self.connection.behaviour.session_over(self.connection)
 
 
 class Sessions:
@@ -203,11 +208,20 @@ class Sessions:
     def request(self, stream: RequestStream) -> None:
         """Take a valid request; a session request waits for the client's SETTINGS."""
         assert stream.request is not None
-        if stream.request.protocol is not None:
-            self._pending[stream.id] = stream
-            self._connection.after_settings(lambda: self._session_request(stream))
-        elif stream.request.method == b"CONNECT":
-            self._connection.violate("connect-unsupported", stream.id)
+        connection, fields = self._connection, dict(stream.request.fields)
+        if stream.request.protocol is None:
+            plain = stream.request.method != b"CONNECT"
+            if plain or connection.violate("connect-unsupported", stream.id):
+                return
+        if b"capsule-protocol" in fields and connection.objects("capsule-protocol-field", stream.id):
+            return
+        if b"priority" in fields and connection.objects("priority-field", stream.id):
+            return
+        early = connection.client_settings is None
+        if early and connection.objects("request-before-settings", stream.id):
+            return
+        self._pending[stream.id] = stream
+        connection.after_settings(lambda: self._session_request(stream))
 
     def request_complete(self, stream: RequestStream) -> None:
         """Take the end of a request that is not a session: answer it."""
@@ -236,8 +250,12 @@ class Sessions:
         if problem is not None and connection.violate(problem, stream.id):
             return
         facts = connection.facts or FACTS[connection.behaviour.drafts[0]]
-        if stream.request.protocol != facts.protocol:
-            connection.violate("protocol-unsupported", stream.id)
+        other = stream.request.protocol != facts.protocol
+        if other and connection.violate("protocol-unsupported", stream.id):
+            return
+        if not connection.control.qpack_seen and connection.objects("qpack-streams-missing", stream.id):
+            return
+        if self._over and connection.objects("session-after-session", stream.id):
             return
         others = len(self.active) + len(self._pending) - 1
         client = connection.client_settings or {}
@@ -255,7 +273,8 @@ class Sessions:
             case Refuse():
                 connection.server.after(decision.after, lambda: self._refuse(stream, facts, decision))
             case Accept():
-                connection.server.after(decision.after, lambda: self._accept(stream, facts, decision))
+                delay = decision.after + connection.behaviour.accept_delay
+                connection.server.after(delay, lambda: self._accept(stream, facts, decision))
 
     def _refuse(self, stream: RequestStream, facts: DraftFacts, decision: Refuse) -> None:
         if stream.id in self._pending:

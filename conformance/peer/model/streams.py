@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from conformance.peer.codepoints import H3
 from conformance.peer.model.receivers import DISCARD
-from conformance.peer.varint import read_varint
+from conformance.peer.varint import read_varint, varint
 from conformance.peer.wtheaders import is_client_bidi, is_server_initiated, is_unidirectional
 
 if TYPE_CHECKING:
     from conformance.peer.model.engine import Connection
     from conformance.peer.model.sessions import Session
+
+# WT_STREAM takes two bytes in its shortest encoding (RFC 9000 §16).
+SIGNAL_LENGTH: Final = 2
+MANY_RESETS: Final = 10
 
 
 class IncomingHeader:
@@ -26,12 +30,21 @@ class IncomingHeader:
 
     def data(self, data: bytes) -> None:
         """Collect the session ID, then hand over to the stream."""
+        connection = self._connection
+        uni = is_unidirectional(self._id)
+        if self._buffer and uni and connection.objects("uni-header-split", self._id):
+            return
         self._buffer += data
         session_id = read_varint(self._buffer)
         if session_id is None:
             return
-        connection = self._connection
-        rule = "uni-session-id" if is_unidirectional(self._id) else "bidi-session-id"
+        long = not uni and self._header_length > SIGNAL_LENGTH
+        if long and connection.objects("bidi-signal-long", self._id):
+            return
+        long = session_id[1] > len(varint(session_id[0]))
+        if long and connection.objects("session-id-long", self._id):
+            return
+        rule = "uni-session-id" if uni else "bidi-session-id"
         if not is_client_bidi(session_id[0]) and connection.violate(rule, self._id):
             return
         stream = WtStream(connection, self._id, self._header_length + session_id[1])
@@ -48,7 +61,7 @@ class IncomingHeader:
 
     def reset(self, code: int, final_size: int) -> None:
         """Tolerate a reset inside of the header (RFC 9114 §6.2)."""
-        if not is_unidirectional(self._id):
+        if not is_unidirectional(self._id) and not self._connection.objects("bidi-header-reset", self._id):
             self._connection.reset(self._id, H3.REQUEST_CANCELLED)
 
     def stop(self, code: int) -> None:
@@ -96,7 +109,7 @@ class WtStream:
             return
         if not self.can_receive or not self._count(len(data)):
             return
-        self.session.app.stream_data(self, data)
+        self.session.app.stream_data(self, self.connection.behaviour.body(self, data))
         self.session.flow.release("data", len(data))
 
     def end(self) -> None:
@@ -120,7 +133,14 @@ class WtStream:
             return
         self.session.flow.release("data", rest)
         self.can_receive = False
-        self.session.app.stream_reset(self, self._application_code(code))
+        self.session.resets += 1
+        many = self.session.resets >= MANY_RESETS
+        if many and self.connection.objects("stream-reset-tenth", self.session.id):
+            return
+        application_code = self._application_code(code)
+        if application_code is None and self.connection.objects("stream-code-unmapped", self.id):
+            return
+        self.session.app.stream_reset(self, application_code)
         self._check_closed()
 
     def stop(self, code: int) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from aioquic import tls
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicNetworkPath, QuicReceiveContext
+from aioquic.quic.connection import QuicConnectionError, QuicNetworkPath, QuicReceiveContext
 from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet import QuicErrorCode, QuicHeader, QuicPacketType
 from aioquic.quic.packet_builder import QuicPacketBuilder
@@ -55,6 +55,7 @@ class Engine(StreamEngine):
         self.peer_transport_parameters: dict[int, bytes] = {}
         self._opened_packet = (0, 0)
         self._withheld: list[bytes] = []
+        self._objection = None if options.objection is None else options.objection()
 
     # --- start-up, keys and transport parameters ---
 
@@ -149,7 +150,17 @@ class Engine(StreamEngine):
         if self.options.frame_events:
             packet_number, size = self._opened_packet
             self._emit_packet(context.epoch, packet_number, plain, size, sent=False)
-        return super()._payload_received(context, plain, crypto_frame_required)
+        if self._objection is not None and context.epoch is Epoch.ONE_RTT:
+            for frame in frames.parse_frames(plain):
+                code = self._objection(frame)
+                if code is not None:
+                    raise QuicConnectionError(code, frame.frame_type, "not taken")
+        try:
+            return super()._payload_received(context, plain, crypto_frame_required)
+        except QuicConnectionError as error:
+            if (error.error_code, error.frame_type) not in self.options.ignored_errors:
+                raise
+            return True, False
 
     def _emit_packet(
         self, epoch: Epoch, packet_number: int, payload: bytes, size: int, *, sent: bool

@@ -10,12 +10,15 @@ from aioquic.quic.packet import QuicProtocolVersion
 from aioquic.tls import Epoch, SessionTicket, SessionTicketFetcher, SessionTicketHandler
 from cryptography import x509
 
+from conformance.peer.quic.frames import Frame
+
 __all__ = [
     "Address",
     "Capture",
     "ConnectionContext",
     "Epoch",
     "FrameFilter",
+    "Objection",
     "PacketFilter",
     "QuicOptions",
     "SessionTicket",
@@ -34,6 +37,9 @@ PacketFilter: TypeAlias = Callable[[bytes, Address], list[bytes]]
 
 # Called with each UDP payload: time, sent (True) or received (False), the payload, the remote address.
 Capture: TypeAlias = Callable[[float, bool, bytes, Address], None]
+
+# Returns the code of a connection error for a frame, None to take it.
+Objection: TypeAlias = Callable[[Frame], int | None]
 
 # draft-ietf-quic-reliable-stream-reset-10 §3, and the code point of its versions up to -07.
 RESET_STREAM_AT_PARAMETERS = (0x1D, 0x17F7586D2CB571)
@@ -85,6 +91,13 @@ class QuicOptions:
     token: bytes = b""
     # Servers only: issue session tickets and accept resumption and 0-RTT with them.
     session_tickets: bool = False
+
+    # Faults of a server's QUIC, for deviants only. ``objection`` is called for each connection and returns a
+    # function of the frames received in 1-RTT packets: a code closes the connection. Errors (code, type of
+    # the frame) in ``ignored_errors`` are not raised, the rest of the packet is dropped instead.
+    objection: Callable[[], Objection] | None = None
+    ignored_errors: frozenset[tuple[int, int]] = frozenset()
+    answers_stop_sending: bool = True
 
     keylog: Callable[[str], None] | None = None
     capture: Capture | None = None

@@ -112,6 +112,8 @@ class StreamEngine(QuicConnection):
         """Let aioquic answer with RESET_STREAM (RFC 9000 §3.5), and report that."""
         start = buf.tell()
         stream_id, code = buf.pull_uint_var(), buf.pull_uint_var()
+        if not self.options.answers_stop_sending:
+            return
         buf.seek(start)
         known = self._streams.get(stream_id)
         reset_before = known is not None and cast(ReliableSender, known.sender).reset_code is not None
