@@ -25,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE.parent / "reference_impl"
 ENVIRONMENTS = HERE / ".environments"
-STEP_TIMEOUT = 120.0
+STEP_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Results:
     """Samples by workload and peer, and what could not be measured."""
 
     samples: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    failures: dict[str, list[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def add(self, workload: str, peer: str, value: float) -> None:
@@ -179,6 +180,7 @@ def measure(
             line = _run(command, timeout=STEP_TIMEOUT)
         results.add(workload.name, peer.name, float(json.loads(line)[workload.metric]))
     except (Unavailable, json.JSONDecodeError) as error:
+        results.failures.setdefault(peer.name, []).append(f"{workload.name}: {str(error)[-200:]}")
         print(f"{peer.name}, {workload.name}: {error}", file=sys.stderr)
 
 
@@ -241,6 +243,7 @@ def markdown(peers: list[Peer], workloads: list[Workload], results: Results, rou
         better = "more" if workload.more_is_better else "less"
         lines.append(f"| {workload.title} | {better} | " + " | ".join(cells) + " |")
     lines += [""] + [f"Skipped: {name} ({reason})." for name, reason in results.skipped.items()]
+    lines += [f"Failed runs of {name}: {len(found)}." for name, found in results.failures.items()]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -263,6 +266,7 @@ def as_json(peers: list[Peer], workloads: list[Workload], results: Results) -> d
         "machine": {"system": platform.system(), "machine": platform.machine()},
         "workloads": table,
         "skipped": results.skipped,
+        "failures": results.failures,
     }
 
 

@@ -99,8 +99,8 @@ class Client(QuicConnectionProtocol):
     async def request(self, data: bytes, more: int = 0) -> bytes:
         stream_id = self._http.create_webtransport_stream(self._session_id)
         # Without this aioquic takes the answer for HTTP/3 frames.
-        stream = self._http._get_or_create_stream(stream_id)
-        stream.frame_type, stream.session_id = FrameType.WEBTRANSPORT_STREAM, self._session_id
+        with self._http._get_or_create_stream(stream_id) as stream:
+            stream.frame_type, stream.session_id = FrameType.WEBTRANSPORT_STREAM, self._session_id
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[stream_id] = ([], future)
         self._quic.send_stream_data(stream_id, data, end_stream=not more)
