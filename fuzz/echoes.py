@@ -50,7 +50,9 @@ class Echoes:
         def arrived() -> bool:
             if self._peer.closed is not None or self._session.closed_by_peer:
                 return True
-            if not all(stream.done for stream, _ in bidi) or (self._probe is not None and not self._probe.done):
+            if not all(stream.done for stream, _ in bidi) or (
+                self._probe is not None and not self._probe.done
+            ):
                 return False
             return len(self._finished_uni()) >= len(uni) and not self._unmatched(uni)[0]
 

@@ -64,8 +64,8 @@ class Executor:
 
     # --- whole scripts ---
 
-    def run(self, script: Iterable[op.Operation]) -> Violation | None:
-        """Play a script on a connection of its own; return what it violates.
+    def run(self, script: Iterable[op.Operation]) -> Found | None:
+        """Play a script on a connection of its own; return what it brings to light, and at which step.
 
         Raises TargetGone and Unjudged.
         """
@@ -79,7 +79,7 @@ class Executor:
                 self.do(item)
             self.end()
         except Found as found:
-            return found.violation
+            return found
         return None
 
     # --- one session ---
@@ -224,7 +224,11 @@ class Executor:
         if expectation.on_request:
             stream = self._sender.request.id if self._sender.request is not None else None
         elif isinstance(operation, op.OpenStream):
-            stream = self._sender.streams[operation.stream].id if operation.stream in self._sender.streams else None
+            stream = (
+                self._sender.streams[operation.stream].id
+                if operation.stream in self._sender.streams
+                else None
+            )
         params = {"code": expectation.code, "stream": stream, "session": self._session.id}
         if expectation.set_name == "stream-error-only":
             params["session"] = None

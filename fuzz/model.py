@@ -1,8 +1,8 @@
 """The model: a session as the specification sees it, and what it allows after each operation.
 
 Pure: no wire, no clock. ``apply`` takes an operation that ``applies`` and returns the expectation; the state
-afterwards says which echoes are due. Where the texts can be read in two ways (AMB-nn of the catalogue), anything
-is allowed within the scope, and nothing there is judged any further.
+afterwards says which echoes are due. Where the texts can be read in two ways (AMB-nn of the catalogue),
+anything is allowed within the scope, and nothing there is judged any further.
 """
 
 from __future__ import annotations

@@ -335,9 +335,11 @@ def _operand(name: str, wanted: str, value: Any) -> Any:
     elif wanted in _CHOICES:
         if value in _CHOICES[wanted]:
             return value
-    elif (wanted == "bool" and isinstance(value, bool)) or (wanted.startswith("str") and isinstance(value, str)):
-        return value
-    elif wanted.startswith("int") and _is_integer(value) and abs(value) < 1 << 62:
+    elif (
+        (wanted == "bool" and isinstance(value, bool))
+        or (wanted.startswith("str") and isinstance(value, str))
+        or (wanted.startswith("int") and _is_integer(value) and abs(value) < 1 << 62)
+    ):
         return value
     raise OperationError(f"{name}: {value!r} is not of type {wanted}")
 

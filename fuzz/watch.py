@@ -86,7 +86,9 @@ def await_reaction(
     Impatient, its absence is concluded from a fence; ``patient`` from the deadline.
     """
     chosen = reaction_set(expectation.set_name)
-    bound = {name: params[name] for name in (*chosen.params, *chosen.optional) if params.get(name) is not None}
+    bound = {
+        name: params[name] for name in (*chosen.params, *chosen.optional) if params.get(name) is not None
+    }
     seen: list[dict[str, Any]] = []
     position = since
 
@@ -168,7 +170,9 @@ class Invariants:
     def _event(self, event: WireEvent) -> Violation | None:
         match event:
             case Malformed():
-                return Violation("model", "malformed", event.problem, f"the target sent garbage: {event.problem}")
+                return Violation(
+                    "model", "malformed", event.problem, f"the target sent garbage: {event.problem}"
+                )
             case Capsule() if event.stream_id == self._session.id:
                 return self._capsule(event)
             case StreamReset():

@@ -1,0 +1,168 @@
+"""``wtconform fuzz``: explore a live target until the time is over."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from conformance.cli.run import run_options
+from conformance.harness.probe import ProbeFailed
+from conformance.harness.reach import check_disruption, reach
+from conformance.harness.setup import choose_drafts, start_embedded
+from conformance.harness.target import Target
+from conformance.options import EMBEDDED, InvalidOption, RunOptions
+from conformance.peer.drafts import Draft
+from fuzz.campaign import Campaign
+from fuzz.machines import MACHINES
+from reports.files import RunError
+from reports.verdict import EXIT_INTERRUPTED
+
+DEFAULT_OUT: Final = Path("reports/out/fuzz")
+_UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+# Options of ``run`` that mean something here.
+_CONNECTION: Final = (
+    "draft", "ca", "insecure", "endpoint", "connect_to", "header", "origin", "client_cert", "declare_draft",
+    "drafts", "allow_disruptive", "network", "target_pid", "connect_timeout",
+)  # fmt: skip
+
+
+def parse_time(text: str) -> float:
+    """Return seconds for ``90``, ``90s``, ``5m`` or ``1h``; raises InvalidOption."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None or not float(match[1]):
+        raise InvalidOption(f"--max-time {text!r}: expected seconds, or a time such as 90s, 5m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+@click.command("fuzz")
+@click.argument("target", required=False)
+@click.option("--max-time", default="5m", show_default=True, metavar="TIME", help="How long: 90s, 5m, 1h.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of all choices (default: a new one).")
+@click.option(
+    "--machine", multiple=True, type=click.Choice(sorted(MACHINES)), help="Only this machine (default: all)."
+)
+@click.option("--against", metavar="URL", help="Play the same on this target, too, and report differences.")
+@click.option("--resume", is_flag=True, help="Go on with the findings and examples in --out.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=DEFAULT_OUT, show_default=True, metavar="DIR",
+    help="Directory for findings.",
+)  # fmt: skip
+def fuzz_command(
+    target: str | None,
+    max_time: str,
+    seed: int | None,
+    machine: tuple[str, ...],
+    against: str | None,
+    resume: bool,
+    out: Path,
+    **values: Any,
+) -> int:
+    """Explore the server at TARGET: a URL, 'model' or 'reference'; none means the embedded server.
+
+    Exit codes: 0 no finding, 1 findings, 2 usage, 130 interrupted.
+    """
+    seconds = parse_time(max_time)
+    options: dict[str, Any] = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+    given = RunOptions(target=target, **options)
+    number = secrets.randbits(32) if seed is None else seed
+    console = Console(soft_wrap=True)
+    with ExitStack() as stack:
+        located, chosen, draft = _reached(start_embedded(given, stack))
+        other = None
+        if against is not None:
+            _, other, _ = _reached(start_embedded(RunOptions(target=against, **options), stack))
+        console.print(f"seed {number} · {chosen.name} · draft {draft.value} · {max_time}", highlight=False)
+        campaign = Campaign(
+            chosen,
+            draft,
+            seed=number,
+            machines=machine or tuple(MACHINES),
+            max_time=seconds,
+            out=out,
+            pid=located.target_pid,
+            resume=resume,
+            target_json=_stored(given),
+            against=other,
+        )
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            campaign.listener = lambda state: live.update(_progress(state))
+            campaign.run()
+    _summary(campaign, console, out)
+    if campaign.statistics.interrupted:
+        return EXIT_INTERRUPTED
+    return int(bool(campaign.findings))
+
+
+# The options of the connection are those of ``run``, declared once.
+fuzz_command.params[1:1] = [
+    parameter
+    for parameter in click.command()(run_options(lambda: None)).params
+    if parameter.name in _CONNECTION
+]
+
+
+def _reached(options: RunOptions) -> tuple[RunOptions, Target, Draft]:
+    """Return the target with what it offers, and the draft to speak."""
+    if options.draft == "all":
+        raise InvalidOption("--draft all: a campaign speaks one draft")
+    try:
+        located, target = reach(options)
+    except ProbeFailed as error:
+        raise RunError(str(error)) from None
+    check_disruption(located, "fuzzing")
+    return located, target, choose_drafts(options.draft, target.capabilities.drafts, target.name)[0]
+
+
+def _stored(given: RunOptions) -> dict[str, Any]:
+    """Return what a replay file keeps of the target: how it was named, no secrets."""
+    name = "" if given.target in (None, "embedded") else given.target
+    values: dict[str, Any] = {"given": name or "", "endpoints": list(given.endpoint)}
+    if given.target not in (None, *EMBEDDED):
+        values |= {"ca": str(given.ca) if given.ca else None, "insecure": given.insecure}
+        values |= {"connect_to": given.connect_to, "declare_draft": given.declare_draft}
+    return {key: value for key, value in values.items() if value not in (None, "", False)}
+
+
+def _progress(campaign: Campaign) -> Table:
+    figures = campaign.statistics
+    table = Table.grid(padding=(0, 2))
+    left = max(0.0, campaign.max_time - figures.seconds)
+    table.add_row(
+        f"{campaign.current}",
+        f"{left:.0f} s left",
+        f"{figures.operations} operations",
+        f"{figures.rate:.0f}/s",
+        f"{figures.sessions} sessions",
+        f"{len(campaign.findings)} findings",
+    )
+    for finding in campaign.findings[-5:]:
+        table.add_row("finding", finding.signature)
+    return table
+
+
+def _summary(campaign: Campaign, console: Console, out: Path) -> None:
+    figures = campaign.statistics
+    lines = [
+        f"{figures.operations} operations in {figures.sessions} sessions, {figures.seconds:.0f} s, "
+        f"{figures.rate:.0f} operations/s"
+    ]
+    for reason, count in figures.unjudged.most_common(5):
+        lines.append(f"not judged, {count} times: {reason}")
+    lines += [f"seen once, not confirmed: {text}" for text in figures.unconfirmed[:5]]
+    if figures.gone is not None:
+        lines.append(f"the target is gone: {figures.gone}")
+    for finding in campaign.findings:
+        folder = out / "findings" / finding.signature
+        lines.append(f"FINDING  {finding.signature}  {finding.title}")
+        lines.append(f"         wtconform replay {folder / 'replay.json'}")
+    lines.append(f"{len(campaign.findings)} findings" if campaign.findings else "no finding")
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
