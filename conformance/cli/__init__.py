@@ -6,6 +6,7 @@ import click
 
 from conformance.cli.catalogue import explain_command, list_command
 from conformance.cli.deviants import deviants_command
+from conformance.cli.fuzz import fuzz_command
 from conformance.cli.replay import replay_command
 from conformance.cli.report import diff_command, report_command
 from conformance.cli.run import certify_command, run_command
@@ -42,6 +43,7 @@ for entry in (
     list_command,
     explain_command,
     replay_command,
+    fuzz_command,
     report_command,
     diff_command,
     deviants_command,
