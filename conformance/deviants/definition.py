@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 from conformance.peer.drafts import DRAFTS, Draft
 from conformance.peer.model import Behaviour
+from conformance.requirements import by_id
+from conformance.requirements.model import Level, Limit
 
 Kill: TypeAlias = Literal["fail", "non_strict", "changed"]
 
@@ -35,6 +37,15 @@ class Deviant:
         return behaviour
 
 
+def expected_kill(requirements: Iterable[str]) -> Kill:
+    """Return the worst verdict that the catalogue lets a case give for these rows."""
+    rows = [by_id(name) for name in requirements]
+    binding = [row for row in rows if row.level is not Level.MAY and row.limit is not Limit.INFORMATIONAL]
+    if any(row.level is not Level.SHOULD and row.limit is Limit.NONE for row in binding):
+        return "fail"
+    return "non_strict" if binding else "changed"
+
+
 registry: dict[str, Deviant] = {}
 
 
@@ -48,16 +59,20 @@ def add(deviant: Deviant) -> None:
 def deviant(
     identifier: str,
     *requirements: str,
-    kill: Kill = "fail",
+    kill: Kill | None = None,
     drafts: Iterable[Draft] = DRAFTS,
 ) -> Callable[[Callable[[Behaviour], None]], Callable[[Behaviour], None]]:
-    """Declare a function that puts the fault into a behaviour; its docstring is the title."""
+    """Declare a function that puts the fault into a behaviour; its docstring is the title.
+
+    ``kill`` is the worst verdict that the catalogue allows for the rows, unless it is given.
+    """
 
     def declare(apply: Callable[[Behaviour], None]) -> Callable[[Behaviour], None]:
         title = (apply.__doc__ or "").strip().partition("\n")[0]
         if not title or not requirements:
             raise ValueError(f"deviant {identifier} needs a title and requirements")
-        add(Deviant(identifier, title, requirements, kill, apply, tuple(drafts)))
+        verdict = kill or expected_kill(requirements)
+        add(Deviant(identifier, title, requirements, verdict, apply, tuple(drafts)))
         return apply
 
     return declare

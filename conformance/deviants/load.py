@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-MODULES = ("rules", "negotiation", "streams", "sessions", "capsules", "flowcontrol")
+MODULES = ("rules", "negotiation", "streams", "sessions", "flowcontrol", "quic")
 
 
 def load_deviants() -> None:

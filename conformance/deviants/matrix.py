@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,11 +202,14 @@ def compute(
     for number, deviant in enumerate(deviants):
         progress(number, deviant.id)
         player, rows = laboratory.deviant(deviant), laboratory.changed_rows(deviant)
-        for case in _chosen(cases, deviant, sample, generator):
+        for case in cases:
             draft = draft_of(case, deviant, drafts)
             if draft is None:
                 continue
             before = laboratory.baseline(case, draft)
+            own = set(deviant.requirements) & {*case.requirements, *before.judgement.requirements}
+            if not own and sample < 1.0 and generator.random() >= sample:
+                continue
             if rows is not None and not rows & before.asked:
                 matrix.unreached += 1
                 continue
@@ -214,15 +217,6 @@ def compute(
             matrix.played += 1
             _compare(matrix, deviant, case, before.judgement, judged)
     return matrix
-
-
-def _chosen(
-    cases: Sequence[Case], deviant: Deviant, sample: float, generator: random.Random
-) -> Iterable[Case]:
-    own = set(deviant.requirements)
-    for case in cases:
-        if own & set(case.requirements) or sample >= 1.0 or generator.random() < sample:
-            yield case
 
 
 def _note_baseline(matrix: Matrix, case: Case, judged: CaseJudgement) -> None:

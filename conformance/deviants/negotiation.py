@@ -37,10 +37,10 @@ def settings(behaviour: Behaviour, changes: Mapping[int, int | None]) -> None:
 # --- QUIC ---
 
 
-@deviant("quic.no-alpn", "H3-3.2-01", "Q-10")
-def no_alpn(behaviour: Behaviour) -> None:
-    """Takes every client, and selects no application protocol (RFC 9001 §8.1)."""
-    quic(behaviour, alpn=())
+@deviant("quic.any-alpn", "Q-10")
+def any_alpn(behaviour: Behaviour) -> None:
+    """Takes clients that do not offer HTTP/3 (RFC 9001 §8.1)."""
+    quic(behaviour, alpn=("h3", "wtconform-no-such-protocol"))
 
 
 @deviant("quic.few-requests", "H3-6.1-01", kill="non_strict")
@@ -63,11 +63,8 @@ def no_datagram_parameter(behaviour: Behaviour) -> None:
 
 @deviant("quic.no-reset-stream-at", "WT-3.1-08", drafts=SINCE_14)
 def no_reset_stream_at(behaviour: Behaviour) -> None:
-    """Takes RESET_STREAM_AT, but does not announce it (draft-16 §3.1)."""
-    names = frozenset(
-        {int(TransportParameter.RESET_STREAM_AT), int(TransportParameter.RESET_STREAM_AT_DRAFT07)}
-    )
-    quic(behaviour, omitted_transport_parameters=names)
+    """Does not support RESET_STREAM_AT (draft-16 §3.1)."""
+    quic(behaviour, reset_stream_at=())
 
 
 @deviant("quic.reset-stream-at-value", "RSR-3-01", drafts=SINCE_14)
@@ -152,10 +149,10 @@ def transfer_encoding(behaviour: Behaviour) -> None:
     add_field(behaviour, lambda status: status == 200, (b"transfer-encoding", b"chunked"))
 
 
-@deviant("response.content-type", "HD-3.2-06", kill="changed", drafts=SINCE_07)
-def content_type(behaviour: Behaviour) -> None:
-    """Puts Content-Type into the response that establishes a session (RFC 9297 §3.2)."""
-    add_field(behaviour, lambda status: status == 200, (b"content-type", b"application/octet-stream"))
+@deviant("response.content-length", "HD-3.2-06", kill="changed", drafts=SINCE_07)
+def content_length(behaviour: Behaviour) -> None:
+    """Puts Content-Length into the response that establishes a session (RFC 9297 §3.2)."""
+    add_field(behaviour, lambda status: status == 200, (b"content-length", b"0"))
 
 
 @deviant("response.capsule-protocol-on-refusal", "HD-3.4-02", drafts=SINCE_07)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from conformance.deviants.definition import Deviant, Kill, add
+from conformance.deviants.definition import Deviant, Kill, add, expected_kill
 from conformance.peer.codepoints import H3
 from conformance.peer.model import PERMISSIONS, RULES, Behaviour, Rule
 
@@ -18,12 +18,13 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     "frame-truncated": ("H3-10-01",),
 }
 
-# Rows that are recommendations: leaving them out is non-strict.
-RECOMMENDED = frozenset({"request-incomplete", "protocol-unsupported"})
-
-# Rows that are informational, or that overlap with another one which still refuses the input: what a
-# deviant shows is another recorded reaction.
-CHANGED: frozenset[str] = frozenset()
+# Rows that overlap with another one which still refuses the input: what a deviant shows is another recorded
+# reaction, or another code than the text names.
+OVERLAPPING: Mapping[str, Kill] = {
+    "datagram-quarter-id": "non_strict",
+    "path-empty": "changed",
+    "connect-with-scheme-or-path": "changed",
+}
 
 # Rows whose absence no case can tell: the reason stands beside them.
 UNSEEN: Mapping[str, str] = {
@@ -58,19 +59,16 @@ RAISED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _row(kind: str, rule: Rule, title: str, kill: Kill, change: Callable[[Behaviour], None]) -> None:
+def _row(kind: str, rule: Rule, title: str, kill: Kill | None, change: Callable[[Behaviour], None]) -> None:
     requirements = tuple(dict.fromkeys((*rule.requirements, *ALSO.get(rule.name, ()))))
-    add(
-        Deviant(f"{kind}.{rule.name}", f"{title} ({rule.reference})", requirements, kill, change, rule.drafts)
-    )
+    verdict = kill or expected_kill(requirements)
+    name, title = f"{kind}.{rule.name}", f"{title} ({rule.reference})"
+    add(Deviant(name, title, requirements, verdict, change, rule.drafts))
 
 
 def _skip(rule: Rule) -> None:
-    kill: Kill = "changed" if rule.name in CHANGED else "fail"
-    if rule.name in RECOMMENDED:
-        kill = "non_strict"
-    title = f"does not enforce {rule.name}"
-    _row("skip", rule, title, kill, lambda behaviour: behaviour.rules.skip(rule.name))
+    kill = OVERLAPPING.get(rule.name)
+    _row("skip", rule, f"does not enforce {rule.name}", kill, lambda item: item.rules.skip(rule.name))
 
 
 def _wrong_code(rule: Rule) -> None:
@@ -84,13 +82,13 @@ def _raise(rule: Rule, more: tuple[str, ...]) -> None:
 
     requirements = (*rule.requirements, *more)
     title = f"closes the connection because of {rule.name} ({rule.reference})"
-    add(Deviant(f"raise.{rule.name}", title, requirements, "fail", apply, rule.drafts))
+    verdict = expected_kill(requirements)
+    add(Deviant(f"raise.{rule.name}", title, requirements, verdict, apply, rule.drafts))
 
 
 def _forbid(permission: Rule) -> None:
-    kill: Kill = "non_strict" if permission.name in RECOMMENDED else "fail"
     title = f"objects to {permission.name}"
-    _row("forbid", permission, title, kill, lambda behaviour: behaviour.rules.forbid(permission.name))
+    _row("forbid", permission, title, None, lambda behaviour: behaviour.rules.forbid(permission.name))
 
 
 for _rule in RULES.values():

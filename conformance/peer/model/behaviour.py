@@ -221,6 +221,9 @@ class Behaviour:
         """Return the code of a STOP_SENDING behind the own close capsule, None for none (draft-16 §6)."""
         return None
 
+    def session_accepted(self, session: Session) -> None:
+        """Do more once a session is established: nothing is due then."""
+
     def session_over(self, connection: Connection) -> None:
         """Do more once a session has ended: the connection is left alone (draft-16 §6)."""
 

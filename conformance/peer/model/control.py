@@ -38,6 +38,8 @@ class IncomingUni:
 
     def data(self, data: bytes) -> None:
         """Collect the type, then hand over to the receiver of that type."""
+        if self._header and self._connection.objects("uni-header-split", self._id):
+            return
         self._header += data
         stream_type = read_varint(self._header)
         if stream_type is None:

@@ -297,6 +297,7 @@ class Sessions:
         self.accepted += 1
         self._unfinished.add(stream.id)
         session.app.started(session)
+        connection.behaviour.session_accepted(session)
         for early in self._buffered.pop(stream.id, []):
             if session.open:
                 session.adopt(early)

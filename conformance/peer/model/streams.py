@@ -32,8 +32,6 @@ class IncomingHeader:
         """Collect the session ID, then hand over to the stream."""
         connection = self._connection
         uni = is_unidirectional(self._id)
-        if self._buffer and uni and connection.objects("uni-header-split", self._id):
-            return
         self._buffer += data
         session_id = read_varint(self._buffer)
         if session_id is None:
