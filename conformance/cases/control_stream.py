@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.harness.case import SINCE_07, case
 from conformance.harness.run import Run
+from conformance.harness.vocabulary import OPAQUE, TRAP
 from conformance.peer.codepoints import FrameType, Setting, StreamType, reserved
 from conformance.peer.h3frames import frame, goaway_frame
 from conformance.peer.settings import encode_settings
@@ -125,6 +126,7 @@ def wrong_frame(run: Run) -> None:
     "H3-7.2-03",
     negative=True,
     witness="RFC 9114 §7.2.5: a server MUST treat it as H3_FRAME_UNEXPECTED",
+    version=2,
 )
 def push_promise(run: Run) -> None:
     """PUSH_PROMISE from a client is a connection error of type H3_FRAME_UNEXPECTED.
@@ -133,7 +135,7 @@ def push_promise(run: Run) -> None:
     """
     session = run.establish()
     frame_type = run.vary(good=reserved(2), bad=int(FrameType.PUSH_PROMISE))
-    run.control.send(frame(frame_type, b"\x00\x00"))
+    run.control.send(frame(frame_type, OPAQUE))
     run.expect("H3-7.2-03", "connection-error", code=FRAME_UNEXPECTED, session=session)
 
 
@@ -143,6 +145,7 @@ def push_promise(run: Run) -> None:
     variants={"priority": 0x02, "ping": 0x06, "window-update": 0x08, "continuation": 0x09},
     negative=True,
     witness="RFC 9114 §7.2.8: MUST be treated as H3_FRAME_UNEXPECTED",
+    version=2,
 )
 def http2_frame(run: Run) -> None:
     """Frame types that only HTTP/2 uses are a connection error of type H3_FRAME_UNEXPECTED.
@@ -151,8 +154,37 @@ def http2_frame(run: Run) -> None:
     """
     session = run.establish()
     frame_type = run.vary(good=reserved(2), bad=run.variant)
-    run.control.send(frame(frame_type, bytes(4)))
+    run.control.send(frame(frame_type, OPAQUE))
     run.expect("H3-7.2-09", "connection-error", code=FRAME_UNEXPECTED, session=session)
+
+
+@case(
+    "control-stream.unknown-frame",
+    "H3-9-01",
+    "H3-7.2-10",
+    variants={"reserved": reserved(6), "unassigned": 0x3FFF77},
+    witness="RFC 9114 §9: implementations MUST ignore unknown or unsupported values",
+)
+def unknown_frame(run: Run) -> None:
+    """A frame of an unknown type on the control stream is skipped with its payload.
+
+    RFC 9114 §7.2.8, §9. The payload would be DATA or SETTINGS if it were parsed.
+    """
+    session = run.establish()
+    run.control.send(frame(run.variant, TRAP))
+    run.expect("H3-9-01", "tolerated", session=session, also=("H3-7.2-10",))
+
+
+@case("control-stream.goaway", "WT-4.7-02", witness="RFC 9114 §5.2, §7.2.6: both sides send GOAWAY")
+def goaway(run: Run) -> None:
+    """A GOAWAY from the client is legal and ends no running session.
+
+    draft-16 §4.7, RFC 9114 §5.2: clients send it to stop pushes; twice the same identifier is no increase.
+    """
+    session = run.establish()
+    run.control.send(goaway_frame(0))
+    run.control.send(goaway_frame(0))
+    run.expect("WT-4.7-02", "tolerated", session=session)
 
 
 @case(

@@ -131,7 +131,13 @@ def beyond_stream_limit(run: Run) -> None:
     run.expect("HD-2.1-06", "any", session=session)
 
 
-@case("datagrams.after-session-end", "WT-6-25", "HD-2.1-04", witness="RFC 9297 §2.1: MUST drop silently")
+@case(
+    "datagrams.after-session-end",
+    "WT-6-25",
+    "HD-2.1-04",
+    witness="RFC 9297 §2.1: MUST drop silently",
+    version=2,
+)
 def after_session_end(run: Run) -> None:
     """Datagrams of a session that has ended are dropped silently.
 
@@ -140,6 +146,7 @@ def after_session_end(run: Run) -> None:
     session = run.establish()
     session.finish()
     run.peer.wait(lambda: session.done)
+    run.need_connection()
     run.mark()
     for _ in range(3):
         session.send_datagram(b"too late")
@@ -155,8 +162,8 @@ def before_connect(run: Run) -> None:
     peer = run.connect()
     peer.send_datagram_raw(datagram(0, b"early"))
     run.flush()
-    session = run.establish()
-    run.expect("WT-4.6-03", "tolerated", session=session)
+    request = run.request()
+    run.expect("WT-4.6-03", "established", stream=request)
 
 
 @case(
@@ -182,7 +189,9 @@ def none_without_support(run: Run) -> None:
 
     RFC 9221 §3. The session may be refused; no frame may come either way.
     """
-    run.connect(run.options(max_datagram_frame_size=None))
+    # Our own QUIC must not end the case because of the frames that it looks for.
+    ignored = frozenset({(0x0A, 0x30), (0x0A, 0x31)})
+    run.connect(run.options(max_datagram_frame_size=None, ignored_errors=ignored))
     request = run.request()
     run.peer.wait(lambda: request.answered)
     run.peer.fence(None)

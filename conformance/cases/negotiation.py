@@ -219,6 +219,6 @@ def client_connect_protocol(run: Run) -> None:
 
     RFC 8441 §3.
     """
-    run.connect(run.options(replace_settings={Setting.ENABLE_CONNECT_PROTOCOL: 1}))
+    run.attempt(run.options(replace_settings={Setting.ENABLE_CONNECT_PROTOCOL: 1}))
     request = run.request()
     run.expect("XC-03", "established", stream=request)

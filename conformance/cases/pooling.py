@@ -52,7 +52,12 @@ def rejection_harmless(run: Run) -> None:
     run.expect("WT-5.1-05", "tolerated", session=first)
 
 
-@case("pooling.one-after-the-other", "WT-5.1-06", witness="draft-16 §5.1: more than one simultaneous session")
+@case(
+    "pooling.one-after-the-other",
+    "WT-5.1-06",
+    witness="draft-16 §5.1: more than one simultaneous session",
+    version=2,
+)
 def one_after_the_other(run: Run) -> None:
     """Sessions one after the other need no flow control.
 
@@ -61,6 +66,7 @@ def one_after_the_other(run: Run) -> None:
     first = run.establish()
     first.close(0, b"")
     run.peer.wait(lambda: first.done)
+    run.need_connection()
     run.mark()
     second = run.request()
     run.expect("WT-5.1-06", "established", stream=second)

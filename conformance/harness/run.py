@@ -234,6 +234,8 @@ class Run(Vocabulary):
             return peer.closed is not None or not more_needed(set_name, params, seen)
 
         by_absence = reaction_set(set_name).by_absence
+        # A connection that the target gave up before this window is gone in it, too: silence proves nothing.
+        seen.extend(self._gone_before(position))
         ended_by: Literal["event", "deadline", "fence"] = "event"
         if by_absence:
             if not decided():
@@ -257,10 +259,18 @@ class Run(Vocabulary):
             soft=soft or self._soft(requirement),
         )
 
+    def _gone_before(self, position: int) -> list[dict[str, Json]]:
+        closed = self.peer.closed
+        if closed is None or closed in self.peer.events.since(position):
+            return []
+        reaction = _reaction_json(closed)
+        return [reaction] if reaction is not None else []
+
     def _fence(self, params: Mapping[str, Json]) -> bool:
         number = params.get("session")
         session = self.peer.sessions.get(number) if isinstance(number, int) else None
-        return self.peer.fence(session, echo=session is not None and session.id in self._echoing).held
+        echo = session is not None and session.id in self._echoing and not session.done
+        return self.peer.fence(session, echo=echo).held
 
     def check(
         self,

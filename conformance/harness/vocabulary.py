@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from conformance.harness.target import Unsupported
 from conformance.peer.client import Peer
 from conformance.peer.datagrams import datagram
 from conformance.peer.drafts import Draft
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 # A datagram that is lost is sent again so often before its echo counts as missing.
 DATAGRAM_ATTEMPTS = 20
 DATAGRAM_PAUSE = 0.1
+
+# Payloads of 0x21 and 4 bytes for frames whose content must not matter. A parser that skips the type alone
+# reads on in OPAQUE with a reserved frame (0x21, 32 bytes), so that nothing but the type can be the reason
+# for an error; in TRAP it meets SETTINGS or DATA wherever it reads on.
+OPAQUE = b"\x20" + bytes(32)
+TRAP = b"\x00\x04\x00\x04"
 
 
 class Vocabulary:
@@ -67,6 +74,16 @@ class Vocabulary:
     def flush(self) -> None:
         """Send what is queued in packets of its own."""
         self.peer.link.run_until(lambda: True, 0.0)
+
+    def need_connection(self) -> None:
+        """Demand that the target kept the connection when the session ended; raises Unsupported."""
+        closed = self.peer.closed
+        if closed is not None and closed.by == "peer":
+            raise Unsupported(
+                "cooperation",
+                f"it closed the whole connection when the session ended (0x{closed.error_code:x}), "
+                "so nothing can follow on it",
+            )
 
     # --- requests ---
 

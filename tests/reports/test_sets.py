@@ -178,6 +178,7 @@ def test_sets_that_a_fence_ends() -> None:
         "flood",
         "any",
         "buffered-stream-rejected",
+        "connection-survives",
     }
     assert {entry.name for entry in all_sets().values() if entry.by_absence} == wanted
 
