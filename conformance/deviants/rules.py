@@ -16,6 +16,14 @@ from conformance.peer.model import PERMISSIONS, RULES, Behaviour, Rule
 ALSO: Mapping[str, tuple[str, ...]] = {
     "request-http2-frame": ("H3-4.4-01",),
     "frame-truncated": ("H3-10-01",),
+    "settings-malformed": ("H3-10-01",),
+    "connect-wt-stream": ("WT-4.3-06",),
+    # Rows whose cases need the same input for another purpose.
+    "connect-finished": ("HD-3.3-03", "WT-6-21", "WT-6-01"),
+    "drain": ("H3-4.1-04",),
+    "qpack-streams-missing": ("WT-3.1-20",),
+    "request-frame-unknown": ("WT-4.3-08",),
+    "uni-type-missing": ("RSR-5-03",),
 }
 
 # Rows that overlap with another one which still refuses the input: what a deviant shows is another recorded

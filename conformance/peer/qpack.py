@@ -90,9 +90,9 @@ def static_name_reference(index: int, value: bytes) -> bytes:
     return prefix_integer(index, 4, 0x50) + prefix_integer(len(value), 7) + value
 
 
-def literal(name: bytes, value: bytes) -> bytes:
+def literal(name: bytes, value: bytes, *, never_indexed: bool = False) -> bytes:
     """Encode a literal field line with a literal name, without Huffman coding (RFC 9204 §4.5.6)."""
-    return prefix_integer(len(name), 3, 0x20) + name + prefix_integer(len(value), 7) + value
+    return prefix_integer(len(name), 3, 0x30 if never_indexed else 0x20) + name + prefix_integer(len(value), 7) + value
 
 
 def encode_literal(fields: Iterable[Field]) -> bytes:
