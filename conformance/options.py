@@ -8,18 +8,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from conformance.peer.drafts import Draft
 
 DRAFT_CHOICES = ("auto", "all", *(draft.value for draft in Draft))
 ROLE_CHOICES = ("server", "client")
 EMBEDDED = ("embedded", "model", "reference")
+EVIDENCE_CHOICES = ("failures", "full")
+# Types of options that are neither text, flags nor lists; Path options are made absolute.
+KINDS: Final[dict[str, type[int] | type[float] | type[Path]]] = {
+    "declare_draft": int,
+    "target_pid": int,
+    "connect_timeout": float,
+    "baseline": Path,
+    "out": Path,
+    "ca": Path,
+}
 DEFAULT_OUT = Path("reports/out")
 
 
-class InvalidOption(ValueError):
-    """An option cannot be used; the text is one line for the user."""
+class UserError(Exception):
+    """Something that the user can cause and mend; the text is one line for them."""
+
+
+class InvalidOption(UserError, ValueError):
+    """An option cannot be used."""
 
 
 def option(default: Any, help_text: str, **attributes: Any) -> Any:
@@ -65,7 +79,29 @@ class RunOptions:
     allow_disruptive: str | None = option(
         None, "allow floods and fuzzing against this host, if it is not loopback", metavar="HOST"
     )
+    connect_timeout: float = option(
+        10.0, "time for the handshake and for SETTINGS, in seconds", metavar="SECONDS"
+    )
+    network: str | None = option(
+        None,
+        "put the impairment relay with this profile (and seed) between suite and target",
+        metavar="PROFILE[:SEED]",
+    )
+    target_pid: int | None = option(
+        None, "process of a local target: note its memory, and whether it lives", metavar="PID"
+    )
+    client_command: str | None = option(
+        None, "with --role client: the client under test, run once per case", metavar="'CMD {url} {ca}'"
+    )
+    evidence: str = option(
+        "failures",
+        "cases that leave qlog and key log, not only records and wire log",
+        choices=EVIDENCE_CHOICES,
+    )
+    # Set by the run itself: the server of ours that it started, where it found the target to answer.
     embedded: str | None = field(default=None, metadata={"hidden": True})
+    address: str | None = field(default=None, metadata={"hidden": True})
+    path: str | None = field(default=None, metadata={"hidden": True})
 
 
 def describe() -> list[tuple[str, dict[str, Any]]]:

@@ -9,34 +9,38 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conformance.access import approach
 from conformance.harness.case import Case, cases_of, load_cases
 from conformance.harness.embedded import EmbeddedFailed
 from conformance.harness.gate import Gate
-from conformance.harness.openers import InvalidTarget
-from conformance.harness.probe import ProbeFailed, probe
+from conformance.harness.presence import Presence
+from conformance.harness.probe import ProbeFailed
+from conformance.harness.process import ProcessWatch
 from conformance.harness.results import assemble
 from conformance.harness.runner import Player
 from conformance.harness.setup import (
     Selection,
     capabilities_from_json,
     capabilities_json,
+    check,
     choose_drafts,
     make_target,
+    may_disrupt,
     select,
-    start_embedded,
+    selected,
 )
 from conformance.harness.target import Target
-from conformance.options import InvalidOption, RunOptions, describe
+from conformance.options import KINDS, InvalidOption, RunOptions, describe
 from conformance.recording import Recorder, read_spool, write_spool
 from reports.baseline import BaselineError
 from reports.files import RunError
-from reports.verdict import Verdict
+from reports.verdict import EXIT_INCONCLUSIVE, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 CASE_FOLDERS = (ROOT / "conformance" / "cases", ROOT / "scenarios")
@@ -58,8 +62,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         elif "choices" in description:
             arguments["choices"] = description["choices"]
         else:
-            kind = int if name == "declare_draft" else Path if name in ("baseline", "out", "ca") else str
-            arguments |= {"type": kind, "metavar": description.get("metavar", name.upper())}
+            arguments |= {
+                "type": KINDS.get(name, str),
+                "metavar": description.get("metavar", name.upper()),
+            }
         group.addoption(flag, **arguments)
 
 
@@ -80,10 +86,10 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     try:
         plugin = WorkerSide(config, worker) if worker is not None else ControllerSide(config, options)
-    except (InvalidOption, InvalidTarget, RunError, BaselineError) as error:
+    except (InvalidOption, RunError, BaselineError) as error:
         raise pytest.UsageError(str(error)) from None
     except (ProbeFailed, EmbeddedFailed) as error:
-        pytest.exit(str(error), returncode=3)
+        pytest.exit(f"{error}\nreports: {options.out / 'index.html'}", returncode=EXIT_INCONCLUSIVE)
     config.pluginmanager.register(plugin, "wtconform-run")
 
 
@@ -94,6 +100,7 @@ class RunSide:
     options: RunOptions
     selections: list[Selection]
     gate: Gate
+    presence: Presence
     spool: Path
 
     def arguments(self) -> list[str]:
@@ -131,7 +138,7 @@ class RunSide:
 def wt_player(pytestconfig: pytest.Config) -> Player:
     """The player of this process."""
     side = _side(pytestconfig)
-    return Player(side.target, gate=side.gate)
+    return Player(side.target, gate=side.gate, presence=side.presence)
 
 
 @pytest.fixture
@@ -140,7 +147,13 @@ def wt_case(wt_player: Player, request: pytest.FixtureRequest) -> str | None:
     side = _side(request.config)
     selection: Selection = request.node.selection
     outcome = wt_player.play(selection.case, selection.draft)
-    result, evidence, replay = assemble(outcome, arguments=side.arguments(), target=side.described())
+    result, evidence, replay = assemble(
+        outcome,
+        arguments=side.arguments(),
+        target=side.described(),
+        directory=side.options.out,
+        traces=side.options.evidence == "full",
+    )
     path = write_spool(side.spool, result, evidence, replay)
     request.node.user_properties.append((PROPERTY, str(path)))
     if request.config.pluginmanager.hasplugin("allure_listener"):
@@ -223,6 +236,7 @@ class WorkerSide(RunSide):
         self.selections = _selections([Selected(*item) for item in handed["selections"]])
         self.spool = Path(handed["spool"])
         self.gate = Gate(self.spool / "gate")
+        self.presence = Presence(self.spool / "presence")
 
     def arguments(self) -> list[str]:
         """Return how the controller's command line named the target."""
@@ -251,27 +265,40 @@ class ControllerSide(RunSide):
 
     def __init__(self, config: pytest.Config, options: RunOptions) -> None:
         self.config = config
+        check(options)
+        cases = load_cases()
+        selected(cases, options)
         self.stack = ExitStack()
         try:
-            self._given = options
-            self.options = start_embedded(options, self.stack)
-            target = make_target(self.options)
-            self.recorder = Recorder(options, self.options, target.name)
-            self.stack.callback(self.recorder.close)
             try:
-                self.target = target.with_capabilities(probe(target))
-            except ProbeFailed as error:
-                self.recorder.finish_unreachable(str(error))
+                self.options, self.target = approach(options, self.stack)
+            except (ProbeFailed, EmbeddedFailed) as error:
+                with closing(Recorder(options, options)) as recorder:
+                    recorder.finish_unreachable(str(error))
                 raise
-            drafts = choose_drafts(options.draft, self.target.capabilities.drafts, target.name)
-            self.selections = select(load_cases(), drafts, options)
+            drafts = choose_drafts(options.draft, self.target.capabilities.drafts, self.target.name)
+            self.selections = select(cases, drafts, options)
+            pid = self.options.target_pid
+            self.process = ProcessWatch(pid) if pid is not None else None
+            self.recorder = self.stack.enter_context(closing(Recorder(options, self.options)))
         except BaseException:
             self.stack.close()
             raise
+        self._leave_out_disruptive()
         self.spool = self.recorder.spool
         distributed = config.getoption("numprocesses", None)
         self.gate = Gate(self.spool / "gate" if distributed else None)
+        self.presence = Presence(self.spool / "presence")
         self.recorder.begin(self.selections)
+
+    def _leave_out_disruptive(self) -> None:
+        disruptive = [item for item in self.selections if item.case.disruptive]
+        if disruptive and not may_disrupt(self.target, self.options):
+            self.selections = [item for item in self.selections if not item.case.disruptive]
+            self.recorder.notes.append(
+                f"{len(disruptive)} disruptive cases were left out, since the target is not on this machine "
+                "(--allow-disruptive HOST plays them)"
+            )
 
     def arguments(self) -> list[str]:
         """Return how the user named the target."""
@@ -299,6 +326,8 @@ class ControllerSide(RunSide):
             for name, value in report.user_properties:
                 if name == PROPERTY:
                     self.recorder.add(*read_spool(Path(str(value))))
+                    if self.process is not None:
+                        self.process.sample()
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
@@ -307,13 +336,22 @@ class ControllerSide(RunSide):
             return (yield)
         finally:
             interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
-            code = self.recorder.finish(interrupted=interrupted)
+            code = self._finish(interrupted)
             if session.exitstatus in (
                 pytest.ExitCode.OK,
                 pytest.ExitCode.TESTS_FAILED,
                 pytest.ExitCode.NO_TESTS_COLLECTED,
             ):
                 session.exitstatus = code
+
+    def _finish(self, interrupted: bool) -> int:
+        meta: dict[str, Any] = {}
+        self.recorder.notes += self.presence.notes()
+        if self.process is not None:
+            self.process.sample()
+            meta["process"] = self.process.as_json()
+            self.recorder.notes += self.process.notes()
+        return self.recorder.finish(interrupted=interrupted, **meta)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say where the reports are."""

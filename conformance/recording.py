@@ -45,7 +45,7 @@ def read_spool(path: Path) -> tuple[CaseResult, Evidence, dict[str, Any]]:
 def target_arguments(options: RunOptions) -> list[str]:
     """Return the command line that names the same target in the same way."""
     words = [options.target] if options.target not in (None, "embedded") else []
-    for name in ("ca", "connect_to", "origin", "client_cert", "declare_draft", "drafts"):
+    for name in ("ca", "connect_to", "origin", "client_cert", "declare_draft", "drafts", "network"):
         value = getattr(options, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
@@ -57,31 +57,40 @@ def target_arguments(options: RunOptions) -> list[str]:
     return words
 
 
+def _name(given: RunOptions, actual: RunOptions) -> str:
+    if given.target is not None and given.target not in EMBEDDED:
+        return given.target
+    return f"embedded {actual.embedded} server" if actual.embedded else "embedded server"
+
+
 class Recorder:
     """Writes the run directory.
 
     ``given`` are the user's options, ``actual`` those with the URL of a server of ours.
     """
 
-    def __init__(self, given: RunOptions, actual: RunOptions, target: str) -> None:
+    def __init__(self, given: RunOptions, actual: RunOptions) -> None:
         self.given = given
         self.arguments = target_arguments(given)
         self.known: list[Known] = load_baseline(given.baseline) if given.baseline else []
         self.results: Results | None = None
         self.expected = 0
+        self.notes: list[str] = []
         self._listeners: list[Any] = []
         self._code = EXIT_INCONCLUSIVE
         self._outcome = BaselineOutcome()
         meta: dict[str, Any] = {
             "suite_version": suite_version(),
-            "target": given.target if given.target not in (None, *EMBEDDED) else f"embedded {target} server",
+            "target": _name(given, actual),
             "draft": given.draft,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "url": actual.target or "",
+            "role": given.role,
             "strict": given.strict,
         }
-        if given.shard:
-            meta["shard"] = given.shard
+        for name in ("shard", "network"):
+            if getattr(given, name):
+                meta[name] = getattr(given, name)
         self.writer = RunWriter(given.out, meta)
         self.spool = Path(tempfile.mkdtemp(prefix="wtconform-spool-"))
 
@@ -100,13 +109,13 @@ class Recorder:
         for listener in self._listeners:
             listener.add(stored)
 
-    def finish(self, *, interrupted: bool = False) -> int:
-        """Write the reports; return the exit code."""
-        notes = list(self.writer.meta.get("notes", ()))
+    def finish(self, *, interrupted: bool = False, **meta: Any) -> int:
+        """Write the reports, with what the run knows about itself in ``meta``; return the exit code."""
+        notes = list(self.notes)
         missing = self.expected - len(self.writer.cases)
         if missing:
             notes.append(f"{missing} of {self.expected} cases did not run")
-        extra: dict[str, Any] = {"notes": notes} if notes else {}
+        extra: dict[str, Any] = meta | ({"notes": notes} if notes else {})
         if interrupted:
             extra["interrupted"] = True
         if self.known:
@@ -122,6 +131,7 @@ class Recorder:
     def finish_unreachable(self, text: str) -> None:
         """Write the reports of a run that could not begin."""
         self.results = self.writer.finish(notes=[text])
+        self._code = EXIT_INCONCLUSIVE
 
     @property
     def exit_code(self) -> int:

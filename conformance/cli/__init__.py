@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
+from typing import Final
+
 import click
 
-from conformance.cli.catalogue import explain_command, list_command
-from conformance.cli.deviants import deviants_command
-from conformance.cli.fuzz import fuzz_command
-from conformance.cli.replay import replay_command
-from conformance.cli.report import diff_command, report_command
-from conformance.cli.run import certify_command, run_command
-from conformance.cli.serve import serve_command
-from conformance.harness.embedded import EmbeddedFailed
-from conformance.harness.openers import InvalidTarget
-from conformance.options import InvalidOption
-from conformance.recording import suite_version
+from conformance.options import UserError
 from reports.baseline import BaselineError
 from reports.files import RunError
 from reports.schemas import SchemaError
 from reports.verdict import EXIT_INTERRUPTED, EXIT_USAGE
 
-USER_ERRORS = (InvalidOption, InvalidTarget, EmbeddedFailed, BaselineError, RunError, SchemaError)
+# Name, module and function of each command. A module is imported when its command is used: what only one
+# of them needs (the fuzzer, the deviants) does not slow down the others, nor do they disturb pytest.
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "run": ("conformance.cli.run", "run_command"),
+    "list": ("conformance.cli.catalogue", "list_command"),
+    "explain": ("conformance.cli.catalogue", "explain_command"),
+    "replay": ("conformance.cli.replay", "replay_command"),
+    "report": ("conformance.cli.report", "report_command"),
+    "diff": ("conformance.cli.report", "diff_command"),
+    "fuzz": ("conformance.cli.fuzz", "fuzz_command"),
+    "deviants": ("conformance.cli.deviants", "deviants_command"),
+    "certify": ("conformance.cli.run", "certify_command"),
+    "serve": ("conformance.cli.serve", "serve_command"),
+}
+USER_ERRORS = (UserError, BaselineError, RunError, SchemaError)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(suite_version(), prog_name="wtconform")
+class LazyGroup(click.Group):
+    """The group of ``COMMANDS``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        found = getattr(importlib.import_module(module), name)
+        assert isinstance(found, click.Command)
+        return found
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from conformance.recording import suite_version
+
+        click.echo(f"wtconform {suite_version()}")
+        context.exit()
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def command() -> None:
     """Judge WebTransport over HTTP/3 implementations, requirement by requirement.
 
@@ -38,29 +80,12 @@ def command() -> None:
     """
 
 
-for entry in (
-    run_command,
-    list_command,
-    explain_command,
-    replay_command,
-    fuzz_command,
-    report_command,
-    diff_command,
-    deviants_command,
-    certify_command,
-    serve_command,
-):
-    command.add_command(entry)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; every error that a user can cause is one line and exit code 2."""
     try:
         result = command.main(arguments, prog_name="wtconform", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
-        return EXIT_INTERRUPTED
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -70,4 +95,3 @@ def main(arguments: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         click.echo(f"wtconform: {error}", err=True)
         return EXIT_USAGE
-

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from conformance.access import approach
 from conformance.harness.case import load_cases
-from conformance.harness.probe import ProbeFailed, probe
+from conformance.harness.probe import ProbeFailed
 from conformance.harness.runner import Player
-from conformance.harness.setup import make_target, start_embedded
 from conformance.options import InvalidOption, RunOptions
 from conformance.peer.drafts import Draft
-from reports.files import RunError, read_json
+from reports.files import read_json
 from reports.schemas import validate
 from reports.verdict import EXIT_INCONCLUSIVE, Verdict
 
@@ -63,12 +63,11 @@ def replay_command(
         stored = value["target"]
         given = replace(given, ca=ca or stored.get("ca"), insecure=insecure or stored.get("insecure", False))
     with ExitStack() as stack:
-        options = start_embedded(given, stack)
-        target = make_target(options)
         try:
-            target = target.with_capabilities(probe(target))
+            _, target = approach(given, stack)
         except ProbeFailed as error:
-            raise RunError(str(error)) from None
+            click.echo(f"{case.identifier}: inconclusive: {error}")
+            return EXIT_INCONCLUSIVE
         outcome = Player(target).play(case, Draft(value["draft"]))
     judged = outcome.judgement
     if (

@@ -11,14 +11,16 @@ import click
 import pytest
 
 from conformance.cli.display import Display
-from conformance.options import RunOptions, describe
+from conformance.harness.case import load_cases
+from conformance.harness.setup import check, selected
+from conformance.options import KINDS, RunOptions, describe
 from conformance.plugin import ROOT
 from reports.verdict import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE
 
 # Cases mostly wait for round trips and quiet windows, so that more workers than cores pay.
 WORKERS_PER_CORE = 2
 MAX_WORKERS = 16
-_PATHS = ("baseline", "out", "ca")
+_PATHS = tuple(name for name, kind in KINDS.items() if kind is Path)
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,9 +42,7 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         elif "choices" in description:
             attributes["type"] = click.Choice(description["choices"])
         else:
-            kind: Any = (
-                int if name == "declare_draft" else click.Path(path_type=Path) if name in _PATHS else str
-            )
+            kind: Any = click.Path(path_type=Path) if name in _PATHS else KINDS.get(name, str)
             attributes |= {"type": kind, "metavar": description.get("metavar")}
         function = click.option(f"--{name.replace('_', '-')}", name, **attributes)(function)
     return function
@@ -70,6 +70,8 @@ def pytest_arguments(options: RunOptions, *, workers: str, extra: tuple[str, ...
 
 def run_pytest(options: RunOptions, *, workers: str, extra: tuple[str, ...] = ()) -> int:
     """Run the cases; return the exit code of the suite."""
+    check(options)
+    selected(load_cases(), options)
     display = Display()
     code = pytest.main(pytest_arguments(options, workers=workers, extra=extra), plugins=[display])
     if display.interrupted or code == pytest.ExitCode.INTERRUPTED:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from conformance.options import UserError
 from conformance.peer.quic.certificates import self_signed
 
 START_TIMEOUT = 20.0
@@ -35,7 +36,7 @@ CONTRACT_PATHS: Mapping[str, str] = {
 MODULES: Mapping[str, str] = {"model": "conformance.peer.model", "reference": "pywebtransport.interop"}
 
 
-class EmbeddedFailed(Exception):
+class EmbeddedFailed(UserError):
     """The embedded server did not start; the text says why and what to do."""
 
 

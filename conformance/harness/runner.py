@@ -2,22 +2,27 @@
 
 Order of a negative case: sanity exchange, positive twin, the case, sanity exchange. A fail that rests
 on a missing reaction or on a target that stopped serving is a fail only if a second run, with the
-target for itself, shows the same.
+target for itself, shows the same. Before a second run the target has to serve again; where it does not
+come back, neither this case nor a later one can be judged (:mod:`conformance.harness.presence`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 from conformance.harness.case import Case
 from conformance.harness.gate import Gate
+from conformance.harness.presence import Presence
 from conformance.harness.run import Run, TwinFailed
 from conformance.harness.sanity import Sanity
 from conformance.harness.target import Target, Unsupported
 from conformance.peer.drafts import Draft
 from conformance.peer.events import WireEvent
+from conformance.peer.keylog import KeyLog
 from conformance.peer.options import ConnectFailed, SessionRefused
 from reports.judgement import (
     CaseJudgement,
@@ -43,6 +48,7 @@ class Connection:
     label: str
     events: list[WireEvent]
     dropped: int
+    keylog: str = ""
 
 
 @dataclass(slots=True)
@@ -69,11 +75,13 @@ class Player:
         target: Target,
         *,
         gate: Gate | None = None,
+        presence: Presence | None = None,
         clock: Callable[[], float] = time.monotonic,
         second_runs: bool = True,
     ) -> None:
         self.target = target
         self.gate = gate or Gate(None)
+        self.presence = presence
         self.sanity = Sanity(target)
         self._clock = clock
         self._second_runs = second_runs
@@ -81,15 +89,26 @@ class Player:
     def play(self, case: Case, draft: Draft) -> Outcome:
         """Play the case and judge it; never raises for anything that the target does."""
         start = self._clock()
-        with self.gate.hold(alone=case.disruptive):
-            outcome = self._play_once(case, draft)
-        if self._second_runs and self._needs_second_run(outcome):
-            first = outcome
-            with self.gate.hold(alone=True):
-                outcome = self._play_once(case, draft)
-            outcome = self._merge(first, outcome)
+        gone = self.presence.gone(draft) if self.presence else None
+        outcome = self._play_all(case, draft) if gone is None else _unplayed(case, draft, gone)
         outcome.duration = self._clock() - start
         return outcome
+
+    def _play_all(self, case: Case, draft: Draft) -> Outcome:
+        with ExitStack() as stack:
+            flight = stack.enter_context(self.presence.flight(case.identifier)) if self.presence else None
+            with self.gate.hold(alone=case.disruptive):
+                outcome = self._play_once(case, draft)
+                if flight is not None and not _reached(outcome):
+                    flight.clear()
+            if not (self._second_runs and self._needs_second_run(outcome)):
+                return outcome
+            with self.gate.hold(alone=True):
+                gone = self.presence.wait(draft, self.sanity.exchange) if self.presence else None
+                if gone is None:
+                    return self._merge(outcome, self._play_once(case, draft))
+                error = ErrorRecord(what="target gone", text=gone)
+                return replace_outcome(outcome, [error, *outcome.records], outcome.connections)
 
     @staticmethod
     def _needs_second_run(outcome: Outcome) -> bool:
@@ -183,7 +202,21 @@ class Player:
         for number, peer in enumerate(run.peers):
             name = label if len(run.peers) == 1 else f"{label}, connection {number + 1}"
             dropped = peer.events.dropped + max(0, len(peer.events) - MAX_LOG_EVENTS)
-            connections.append(Connection(name, peer.events[:MAX_LOG_EVENTS], dropped))
+            keylog = peer.options.quic.get("keylog")
+            secrets = keylog.text() if isinstance(keylog, KeyLog) else ""
+            connections.append(Connection(name, peer.events[:MAX_LOG_EVENTS], dropped, secrets))
+
+
+def _unplayed(case: Case, draft: Draft, gone: str) -> Outcome:
+    """Return the outcome of a case that came after the end of the target."""
+    records: list[Record] = [ErrorRecord(what="target gone", text=gone)]
+    judgement = judge_case(case.identifier, records, requirements=case.requirements)
+    return Outcome(case, draft, records, judgement, [], 0.0)
+
+
+def _reached(outcome: Outcome) -> bool:
+    """Tell whether anything of the target arrived in the run: else the case cannot have harmed it."""
+    return any(not event.sent for connection in outcome.connections for event in connection.events)
 
 
 def _confirmed(record: Record) -> Record:
@@ -216,7 +249,7 @@ def replace_outcome(outcome: Outcome, records: list[Record], connections: list[C
     return Outcome(outcome.case, outcome.draft, records, judgement, connections, outcome.duration)
 
 
-def log_json(connections: list[Connection]) -> list[dict[str, object]]:
+def log_json(connections: list[Connection]) -> list[dict[str, Any]]:
     """Return the wire logs as JSON: one object per connection with its label and events."""
     return [
         {"label": item.label, "events": [event.as_json() for event in item.events], "dropped": item.dropped}

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from conformance.harness.case import Case
 from conformance.harness.embedded import CONTRACT_PATHS, Embedded, default_server
-from conformance.harness.openers import (
-    InvalidTarget,
-    UdpOpener,
-    is_loopback,
-    parse_host_port,
-    parse_url,
-    resolve,
-)
 from conformance.harness.target import Capabilities, Target
 from conformance.options import EMBEDDED, InvalidOption, RunOptions, parse_pairs, parse_shard
 from conformance.peer.drafts import DRAFTS, Draft, newest
+from conformance.peer.openers import DEFAULT_PORT, InvalidUrl, UdpOpener
 from conformance.peer.options import PeerOptions
-from conformance.peer.quic import QuicOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +42,108 @@ def start_embedded(options: RunOptions, stack: ExitStack) -> RunOptions:
     assert name is not None
     server = stack.enter_context(Embedded(name, drafts=options.drafts))
     endpoints = [f"{key}={path}" for key, path in CONTRACT_PATHS.items()]
-    return RunOptions(
-        **{
-            **vars(options),
-            "target": server.url,
-            "ca": server.ca_file,
-            "endpoint": [*endpoints, *options.endpoint],
-            "declare_draft": options.declare_draft or 16,
-            "embedded": name,
-        }
+    return replace(
+        options,
+        target=server.url,
+        ca=server.ca_file,
+        endpoint=[*endpoints, *options.endpoint],
+        declare_draft=options.declare_draft or 16,
+        target_pid=options.target_pid or server.pid,
+        embedded=name,
     )
+
+
+def check(options: RunOptions) -> None:
+    """Raise InvalidOption for the first option that cannot be used, before anything is started."""
+    parse_shard(options.shard)
+    _endpoints(options)
+    _fields(options)
+    _trust(options)
+    if options.connect_to:
+        parse_host_port(options.connect_to)
+    if options.connect_timeout <= 0:
+        raise InvalidOption(f"--connect-timeout {options.connect_timeout:g}: expected seconds above 0")
+    if options.role == "client" or options.client_command is not None:
+        raise InvalidOption(
+            "--role client: this version has no cases for clients yet; judge a server with --role server"
+        )
+    if options.target is not None and options.target not in EMBEDDED:
+        _url(options.target)
+    elif options.drafts:
+        unknown = [name for name in options.drafts.split(",") if name.strip() not in set(DRAFTS)]
+        if unknown:
+            raise InvalidOption(f"--drafts: there is no draft {unknown[0]!r}; known are {', '.join(DRAFTS)}")
+
+
+def _url(text: str) -> UdpOpener:
+    try:
+        opener = UdpOpener(url=text)
+    except InvalidUrl:
+        raise InvalidOption(
+            f"{text!r} is not a target: expected https://HOST[:PORT][/PATH], 'model' or 'reference'"
+        ) from None
+    parts = urlsplit(text)
+    if parts.username is not None or parts.fragment:
+        raise InvalidOption(f"{text!r}: neither user information nor a fragment belongs into a target")
+    return opener
+
+
+def parse_host_port(text: str) -> tuple[str, int]:
+    """Split ``HOST:PORT`` (``[ADDRESS]:PORT`` for IPv6); raises InvalidOption."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise InvalidOption(f"--connect-to {text!r}: expected HOST:PORT")
+    return host, int(port)
+
+
+def endpoint_of(options: RunOptions) -> tuple[str, int]:
+    """Return host and port that connections go to: those of the URL, unless the options name others."""
+    if options.connect_to:
+        return parse_host_port(options.connect_to)
+    parts = urlsplit(_url(options.target or "").url)
+    return parts.hostname or "", parts.port or DEFAULT_PORT
 
 
 def make_target(options: RunOptions) -> Target:
-    """Return the target of a run; raises InvalidTarget or InvalidOption, each with one line of text."""
+    """Return the target of a run, its capabilities still unknown; raises InvalidOption."""
     if options.target is None:
-        raise InvalidTarget("no target: give a URL, or 'model' or 'reference'")
-    location = parse_url(options.target)
-    host, port = parse_host_port(options.connect_to) if options.connect_to else (location.host, location.port)
-    address = resolve(host, port)
-    fields = tuple(
-        (name.lower().encode(), value.encode()) for name, value in parse_pairs(options.header, ":", "header")
-    )
+        raise InvalidOption("no target: give a URL, or 'model' or 'reference'")
+    opener = _url(options.target)
+    host, port = endpoint_of(options)
     return Target(
         name=options.embedded or options.target,
-        opener=UdpOpener(location, address, _quic_options(options, location.host)),
+        opener=replace(opener, connect_to=(options.address or host, port), quic=_trust(options)),
         endpoints=_endpoints(options),
-        options=PeerOptions(request_fields=fields, origin=options.origin),
+        options=PeerOptions(
+            request_fields=_fields(options),
+            origin=options.origin,
+            path=options.path,
+            connect_deadline=options.connect_timeout,
+        ),
         declared_draft=options.declare_draft,
-        loopback=is_loopback(address),
+        loopback=options.address is None or is_loopback(options.address),
     )
 
 
-def _quic_options(options: RunOptions, host: str) -> QuicOptions:
+def is_loopback(address: str) -> bool:
+    """Tell whether a numeric address belongs to this machine's loopback interface."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def may_disrupt(target: Target, options: RunOptions) -> bool:
+    """Tell whether floods may be sent: to this machine always, else to the host that the user named."""
+    host = urlsplit(options.target or "").hostname
+    return target.loopback or (host is not None and options.allow_disruptive == host)
+
+
+def _fields(options: RunOptions) -> tuple[tuple[bytes, bytes], ...]:
+    pairs = parse_pairs(options.header, ":", "header")
+    return tuple((name.lower().encode(), value.encode()) for name, value in pairs)
+
+
+def _trust(options: RunOptions) -> dict[str, Any]:
+    """Return the fields of QuicOptions that say whom to trust and who we are."""
     certificate, key = None, None
     if options.client_cert:
         cert_file, _, key_file = options.client_cert.partition(":")
@@ -88,16 +152,19 @@ def _quic_options(options: RunOptions, host: str) -> QuicOptions:
             key = load_pem_private_key(Path(key_file or cert_file).read_bytes(), None)
         except (OSError, ValueError, TypeError) as error:
             raise InvalidOption(f"--client-cert {options.client_cert!r}: {error}") from None
-    if options.ca is not None and not Path(options.ca).is_file():
-        raise InvalidOption(f"--ca {str(options.ca)!r}: no such file")
-    return QuicOptions(
-        is_client=True,
-        server_name=host,
-        ca_file=str(options.ca) if options.ca else None,
-        insecure=options.insecure,
-        certificate=certificate,
-        private_key=key,
-    )
+    if options.ca is not None:
+        try:
+            x509.load_pem_x509_certificates(Path(options.ca).read_bytes())
+        except OSError as error:
+            raise InvalidOption(f"--ca {str(options.ca)!r}: {error.strerror or error}") from None
+        except ValueError:
+            raise InvalidOption(f"--ca {str(options.ca)!r}: no certificate in PEM form") from None
+    return {
+        "ca_file": str(options.ca) if options.ca else None,
+        "insecure": options.insecure,
+        "certificate": certificate,
+        "private_key": key,
+    }
 
 
 def _endpoints(options: RunOptions) -> dict[str, str]:
@@ -131,23 +198,30 @@ def choose_drafts(requested: str, offered: Iterable[Draft], target: str) -> list
     return [draft]
 
 
-def select(cases: Sequence[Case], drafts: Sequence[Draft], options: RunOptions) -> list[Selection]:
-    """Return the cases of the run, disruptive ones last; raises InvalidOption where nothing is left."""
+def selected(cases: Sequence[Case], options: RunOptions) -> list[Case]:
+    """Return the cases that the options name; raises InvalidOption where there is none."""
     prefixes = tuple(part.strip() for part in (options.select or "").split(",") if part.strip())
-    part, whole = parse_shard(options.shard)
     chosen = [
-        Selection(case, draft)
+        case
         for case in cases
         if case.role == options.role
         and (options.slow or not case.slow)
         and (not prefixes or any(item.startswith(prefixes) for item in (case.identifier, *case.requirements)))
-        for draft in drafts
-        if draft in case.drafts
     ]
     if not chosen:
         wanted = f" that begins with {options.select!r}" if options.select else ""
+        raise InvalidOption(f"no case{wanted} for role {options.role}; see wtconform list")
+    return chosen
+
+
+def select(cases: Sequence[Case], drafts: Sequence[Draft], options: RunOptions) -> list[Selection]:
+    """Return the cases of the run, disruptive ones last; raises InvalidOption where nothing is left."""
+    part, whole = parse_shard(options.shard)
+    wanted = selected(cases, options)
+    chosen = [Selection(case, draft) for case in wanted for draft in drafts if draft in case.drafts]
+    if not chosen:
         raise InvalidOption(
-            f"no case{wanted} for role {options.role} and draft {', '.join(drafts)}; see wtconform list"
+            f"none of the {len(wanted)} cases selected is for draft {', '.join(drafts)}; see wtconform list"
         )
     return chosen[part - 1 :: whole]
 

@@ -61,7 +61,7 @@ class Target:
     @property
     def path(self) -> str:
         """The path of the session endpoint."""
-        return self.opener.path
+        return self.options.path or self.opener.path
 
     @property
     def authority(self) -> str:

@@ -12,7 +12,6 @@ from typing import Final
 
 from conformance.peer.codepoints import StreamType
 from conformance.peer.drafts import FACTS, Draft
-from conformance.peer.eventlog import EventLog
 from conformance.peer.events import (
     Capsule,
     ConnectionClosed,
@@ -34,6 +33,7 @@ from conformance.peer.h3frames import headers_frame
 from conformance.peer.options import ConnectFailed, Opener, PeerOptions, SessionRefused
 from conformance.peer.qpack import ENCODERS, Field, FieldEncoder
 from conformance.peer.quic.udp import UdpLink
+from conformance.peer.recorder import EventLog
 from conformance.peer.session import MAX_ITEMS, Session
 from conformance.peer.settings import Entries, FlowControl, client_settings, encode_settings
 from conformance.peer.streams import RequestStream, Stream

@@ -57,8 +57,8 @@ class BatonPlayer:
     def play(self, timeout: float | None = None) -> bool:
         """Play until the session has ended both ways; False at the deadline (seconds without any event)."""
         while not self._over():
-            events = len(self.peer.events)
-            if not self.peer.wait(lambda seen=events: len(self.peer.events) > seen, timeout):  # type: ignore[misc]
+            events = self.peer.events.mark()
+            if not self.peer.wait(lambda seen=events: self.peer.events.mark() > seen, timeout):  # type: ignore[misc]
                 return False
             self.catch_up()
         return True
