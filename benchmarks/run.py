@@ -45,7 +45,7 @@ PEERS = [
     Peer("reference", "pywebtransport_peer.py", None, (3, 11), 256 << 20, 2000, 200_000),
     Peer(
         "pywebtransport 0.21.1",
-        "pywebtransport_peer.py",
+        "pywebtransport21_peer.py",
         "pywebtransport==0.21.1",
         (3, 12),
         64 << 20,

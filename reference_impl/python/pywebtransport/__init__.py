@@ -4,8 +4,8 @@ This package is the distribution `webtransport-reference`. Another project of th
 import name; `__distribution__` and `require_reference` tell which one is installed.
 """
 
-from typing import Final
-
+from pywebtransport._distribution import DISTRIBUTION as __distribution__
+from pywebtransport._distribution import require_reference
 from pywebtransport.client import WebTransportClient
 from pywebtransport.config import ClientConfig, ServerConfig
 from pywebtransport.constants import ErrorCodes
@@ -29,8 +29,6 @@ from pywebtransport.session import WebTransportSession
 from pywebtransport.stream import WebTransportReceiveStream, WebTransportSendStream, WebTransportStream
 from pywebtransport.types import Address, Headers
 from pywebtransport.version import __version__
-
-__distribution__: Final = "webtransport-reference"
 
 __all__ = [
     "Address",
@@ -59,4 +57,5 @@ __all__ = [
     "WebTransportStream",
     "__distribution__",
     "__version__",
+    "require_reference",
 ]

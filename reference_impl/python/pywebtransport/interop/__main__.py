@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pywebtransport._distribution import require_reference
 from pywebtransport.certificates import certificate_hash, short_lived_certificate
 from pywebtransport.config import DRAFTS
 from pywebtransport.exceptions import WebTransportError
@@ -20,6 +21,7 @@ from pywebtransport.version import __version__
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Returns 0, 2 for wrong arguments, 1 if the server cannot listen."""
+    require_reference()
     parser = _parser()
     given = parser.parse_args(arguments)
     if (given.cert is None) != (given.key is None):

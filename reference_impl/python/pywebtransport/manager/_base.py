@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from pywebtransport.constants import ErrorCodes
 from pywebtransport.exceptions import ServerError
@@ -16,11 +17,13 @@ class Resource(Protocol):
     @property
     def state(self) -> str: ...
 
+    async def close(self) -> None: ...
+
 
 R = TypeVar("R", bound=Resource)
 
 
-class ResourceManager(Generic[R]):
+class ResourceManager(ABC, Generic[R]):
     """Resources by number, at most `limit` at a time."""
 
     def __init__(self, *, limit: int) -> None:
@@ -54,8 +57,30 @@ class ResourceManager(Generic[R]):
         """Take out; `None` if it is not registered."""
         return self._items.pop(number, None)
 
-    def figures(self) -> dict[str, Any]:
-        """Numbers of the register."""
+    # The interface of managers
+
+    @abstractmethod
+    def number_of(self, resource: R) -> int:
+        """The number that a resource is registered under."""
+
+    async def add_resource(self, *, resource: R) -> None:
+        """Register a resource.
+
+        Raises:
+            ServerError: the register is full.
+        """
+        self.insert(self.number_of(resource), resource)
+
+    async def get_resource(self, *, resource_id: int) -> R | None:
+        """The resource of a number."""
+        return self._items.get(resource_id)
+
+    async def get_all_resources(self) -> list[R]:
+        """All that is registered now."""
+        return self.items()
+
+    async def get_stats(self) -> dict[str, Any]:
+        """Numbers: `current`, `total`, `limit`, `states`."""
         return {
             "current": len(self._items),
             "total": self._total,
@@ -63,7 +88,19 @@ class ResourceManager(Generic[R]):
             "states": self.states(),
         }
 
-    def clear(self) -> Iterable[R]:
-        """Take everything out."""
+    async def shutdown(self) -> None:
+        """Close all resources and take them out."""
         items, self._items = self.items(), {}
-        return items
+        for item in items:
+            await item.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.shutdown()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pywebtransport.connection import WebTransportConnection
 from pywebtransport.manager._base import ResourceManager
 from pywebtransport.types import ConnectionHandle
@@ -14,6 +12,10 @@ class ConnectionManager(ResourceManager[WebTransportConnection]):
 
     def __init__(self, *, max_connections: int) -> None:
         super().__init__(limit=max_connections)
+
+    def number_of(self, resource: WebTransportConnection) -> int:
+        """Its handle."""
+        return resource.handle
 
     async def add_connection(self, *, connection: WebTransportConnection) -> ConnectionHandle:
         """Register a connection and return its handle.
@@ -29,15 +31,6 @@ class ConnectionManager(ResourceManager[WebTransportConnection]):
     ) -> WebTransportConnection | None:
         """Take a connection out."""
         return self.discard(connection_handle)
-
-    async def get_stats(self) -> dict[str, Any]:
-        """Numbers: `current`, `total`, `limit`, `states`."""
-        return self.figures()
-
-    async def shutdown(self) -> None:
-        """Close all connections and take them out."""
-        for connection in self.clear():
-            await connection.close()
 
 
 __all__ = ["ConnectionManager"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pywebtransport.manager._base import ResourceManager
 from pywebtransport.session import WebTransportSession
 from pywebtransport.types import SessionId, SessionState
@@ -14,6 +12,10 @@ class SessionManager(ResourceManager[WebTransportSession]):
 
     def __init__(self, *, max_sessions: int) -> None:
         super().__init__(limit=max_sessions)
+
+    def number_of(self, resource: WebTransportSession) -> int:
+        """Its handle."""
+        return resource._handle
 
     async def add_session(self, *, session: WebTransportSession) -> SessionId:
         """Register a session and return its number.
@@ -31,10 +33,6 @@ class SessionManager(ResourceManager[WebTransportSession]):
     async def get_sessions_by_state(self, *, state: SessionState) -> list[WebTransportSession]:
         """The sessions in one state."""
         return [session for session in self.items() if session.state is state]
-
-    async def get_stats(self) -> dict[str, Any]:
-        """Numbers: `current`, `total`, `limit`, `states`."""
-        return self.figures()
 
 
 __all__ = ["SessionManager"]
