@@ -124,6 +124,8 @@ class Executor:
         graceful = isinstance(operation, _GRACEFUL)
         if graceful and self.model.streams:
             self.settle()
+            # Streams may not overtake the end of their session.
+            self.peer.wait(self.peer.quic.acked)
         before = self.peer.events.mark()
         expectation = self.model.apply(operation)
         self._sender.send(operation)

@@ -1,8 +1,8 @@
 """``python -m fuzz.selftest``: does the fuzzer find planted faults, and do its findings replay?
 
 Each deviant of the list is started as a server of its own process and fuzzed with several seeds until the
-first finding. A finding counts where it came within the time, has few operations, is REPRODUCED on the deviant
-and FIXED on the fault-free model server. The result is a table in Markdown.
+first finding. A finding counts where it came within the time, has few operations, is REPRODUCED on the
+deviant and FIXED on the fault-free model server. The result is a table in Markdown.
 """
 
 from __future__ import annotations
