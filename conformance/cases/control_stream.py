@@ -6,6 +6,7 @@ from conformance.harness.case import SINCE_07, case
 from conformance.harness.run import Run
 from conformance.harness.vocabulary import OPAQUE, TRAP
 from conformance.peer.codepoints import FrameType, Setting, StreamType, reserved
+from conformance.peer.drafts import Draft
 from conformance.peer.h3frames import frame, goaway_frame
 from conformance.peer.settings import encode_settings
 from conformance.peer.varint import varint
@@ -344,3 +345,30 @@ def priority_update_id(run: Run) -> None:
     session = run.establish()
     run.control.send(frame(FrameType.PRIORITY_UPDATE_REQUEST, varint(1) + b"u=1"))
     run.expect("PRI-7-02", "any", session=session)
+
+
+@case("control-stream.connect-protocol-value", "XC-02", witness="RFC 8441 §3: 0 or 1; a server ignores it")
+def connect_protocol_value(run: Run) -> None:
+    """SETTINGS_ENABLE_CONNECT_PROTOCOL of a client with another value than 0 and 1.
+
+    RFC 8441 §3 forbids to send it, but names no reaction, so it is recorded only.
+    """
+    run.attempt(run.options(replace_settings={Setting.ENABLE_CONNECT_PROTOCOL: 2}))
+    run.expect("XC-02", "any")
+
+
+@case(
+    "control-stream.enable-webtransport-value",
+    "WTV-02-01",
+    drafts=(Draft.D02,),
+    negative=True,
+    witness="draft-02 §3.1: any other value is H3_SETTINGS_ERROR",
+)
+def enable_webtransport_value(run: Run) -> None:
+    """SETTINGS_ENABLE_WEBTRANSPORT of -02 with another value than 0 and 1 is a connection error.
+
+    draft-02 §3.1: H3_SETTINGS_ERROR. The twin sends 1.
+    """
+    value = run.vary(good=1, bad=2)
+    run.attempt(run.options(replace_settings={Setting.ENABLE_WEBTRANSPORT_D02: value}))
+    run.expect("WTV-02-01", "connection-error", code=SETTINGS_ERROR)

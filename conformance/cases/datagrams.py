@@ -196,3 +196,17 @@ def none_without_support(run: Run) -> None:
     run.peer.wait(lambda: request.answered)
     run.peer.fence(None)
     run.check("QD-3-01", "DATAGRAM frames received", "==", 0, run.count_frames(0x30, 0x31))
+
+
+@case("datagrams.of-ordinary-request", "HD-2-01", drafts=SINCE_07, witness="RFC 9297 §2: H3_DATAGRAM_ERROR")
+def of_ordinary_request(run: Run) -> None:
+    """A datagram of a request without semantics for datagrams terminates that request.
+
+    RFC 9297 §2: H3_DATAGRAM_ERROR; a request that was answered by then is over, so it is recorded only.
+    """
+    session = run.establish()
+    request = run.get()
+    run.flush()
+    for _ in range(3):
+        run.peer.send_datagram_raw(datagram(request.id, b"for nobody"))
+    run.expect("HD-2-01", "any", session=session, stream=request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.harness.case import case
+from conformance.harness.case import SINCE_14, case
 from conformance.harness.run import Run
 from conformance.harness.vocabulary import OPAQUE, TRAP
 from conformance.peer.codepoints import FrameType, reserved
@@ -173,4 +173,36 @@ def second_headers(run: Run) -> None:
     session = run.establish()
     fields = headers_frame(encode_literal(run.get_fields()))
     stream = run.peer.open_bidi(fields + fields)
+    run.expect("H3-4.1-01", "any", stream=stream, session=session)
+
+
+@case(
+    "request-stream.priority-update",
+    "PRI-7-01",
+    drafts=SINCE_14,
+    witness="RFC 9218 §7.2, binding only where it is implemented",
+)
+def priority_update(run: Run) -> None:
+    """A PRIORITY_UPDATE on a request stream is an error where RFC 9218 is implemented.
+
+    RFC 9218 §7.2: H3_FRAME_UNEXPECTED; skipped as an unknown frame elsewhere, so it is recorded only.
+    """
+    session = run.establish()
+    session.send(frame(FrameType.PRIORITY_UPDATE_REQUEST, varint(session.id) + b"u=1"))
+    run.expect("PRI-7-01", "any", session=session)
+
+
+@case(
+    "request-stream.data-after-trailers", "H3-4.1-01", witness="RFC 9114 §4.1: an invalid sequence of frames"
+)
+def data_after_trailers(run: Run) -> None:
+    """DATA behind the trailer section of an ordinary request.
+
+    RFC 9114 §4.1: H3_FRAME_UNEXPECTED; a server that has answered by then need not read on, so it is
+    recorded only.
+    """
+    session = run.establish()
+    trailers = headers_frame(encode_literal([(b"x-trailer", b"1")]))
+    request = headers_frame(encode_literal(run.get_fields()))
+    stream = run.peer.open_bidi(request + trailers + frame(FrameType.DATA, b"late"))
     run.expect("H3-4.1-01", "any", stream=stream, session=session)

@@ -269,5 +269,5 @@ def fin_behind_signal(run: Run) -> None:
     draft-16 §4.3; recorded only.
     """
     session = run.establish()
-    run.peer.open_bidi(varint(FrameType.WT_STREAM), end_stream=True)
-    run.expect("WT-4.3-17", "any", session=session)
+    stream = run.peer.open_bidi(varint(FrameType.WT_STREAM), end_stream=True)
+    run.expect("WT-4.3-17", "any", session=session, stream=stream)

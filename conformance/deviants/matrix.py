@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.deviants.definition import Deviant
+from conformance.deviants.definition import Deviant, expected_kill
 from conformance.harness.case import Case
 from conformance.harness.inmemory import memory_target
 from conformance.harness.probe import probe
@@ -34,9 +34,11 @@ _CAN_FAIL = (Verdict.PASS,)
 class Matrix:
     """What the deviants showed.
 
-    ``kills``: deviant to the cases that kill it. ``false_kills``: changes outside of a deviant's declared
-    requirements. ``blocked``: cases that could not be judged because of the fault. ``unreached``: pairs that
-    were not played, since nothing in the case gets near the fault.
+    ``kills``: deviant to the cases that give the verdict which it declares, or the worst one that the
+    catalogue allows for a row of it; ``killed``: deviants with the declared verdict. ``false_kills``:
+    changes outside of a deviant's declared requirements. ``blocked``: cases that could not be judged
+    because of the fault. ``unreached``: pairs that were not played, since nothing in the case gets near
+    the fault.
     """
 
     deviants: list[Deviant]
@@ -46,14 +48,15 @@ class Matrix:
     blocked: list[dict[str, str]] = field(default_factory=list)
     baseline_faults: list[str] = field(default_factory=list)
     fail_capable: set[str] = field(default_factory=set)
+    killed: set[str] = field(default_factory=set)
     complete: bool = True
     played: int = 0
     unreached: int = 0
 
     @property
     def survivors(self) -> list[str]:
-        """Deviants that no case killed."""
-        return [deviant.id for deviant in self.deviants if not self.kills.get(deviant.id)]
+        """Deviants that no case killed with the verdict that they declare."""
+        return [deviant.id for deviant in self.deviants if deviant.id not in self.killed]
 
     @property
     def unkilled_cases(self) -> list[str]:
@@ -250,7 +253,12 @@ def _compare(matrix: Matrix, deviant: Deviant, case: Case, before: CaseJudgement
                     "change": change,
                 }
             )
-        elif change == deviant.kill and case.identifier not in matrix.kills.setdefault(deviant.id, []):
+            continue
+        if change == deviant.kill:
+            matrix.killed.add(deviant.id)
+        elif change != expected_kill((name,)):
+            continue
+        if case.identifier not in matrix.kills.setdefault(deviant.id, []):
             matrix.kills[deviant.id].append(case.identifier)
 
 

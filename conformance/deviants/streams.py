@@ -16,6 +16,8 @@ from conformance.peer.varint import varint
 
 SINCE_14 = (Draft.D16, Draft.D14)
 SINCE_07 = (Draft.D16, Draft.D14, Draft.D07)
+# Seconds; behind the packet with SETTINGS.
+SHORTLY = 0.01
 
 
 # --- bodies ---
@@ -206,6 +208,7 @@ def to_everyone(behaviour: Behaviour) -> None:
 
     def connected(_original: object, connection: Connection) -> None:
         if 0x20 not in connection.quic.peer_transport_parameters:
-            connection.quic.send_datagram(datagram(0, b"hello"))
+            greeting = datagram(0, b"hello")
+            connection.server.schedule(SHORTLY, lambda: connection.quic.send_datagram(greeting))
 
     override(behaviour, "connected", connected)

@@ -137,7 +137,8 @@ class ControlState:
                 grows = self._goaway is not None and value > self._goaway
                 if not (grows and connection.violate("goaway-grows")):
                     self._goaway = value
-                    connection.sessions.draining()
+                    if not connection.objects("goaway"):
+                        connection.sessions.draining()
             case FrameType.MAX_PUSH_ID:
                 shrinks = self._max_push_id is not None and value < self._max_push_id
                 if not (shrinks and connection.violate("max-push-id-shrinks")):

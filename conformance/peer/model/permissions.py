@@ -40,6 +40,7 @@ _HTTP3 = (
     _permission("client-connect-protocol", "connection", H3.SETTINGS_ERROR, "RFC 8441 §3", "XC-03"),
     _permission("control-frame-unknown", "connection", H3.FRAME_UNEXPECTED, "RFC 9114 §9",
                 "H3-9-01", "H3-7.2-10"),
+    _permission("goaway", "connection", H3.NO_ERROR, "draft-16 §4.7, RFC 9114 §5.2", "WT-4.7-02"),
     _permission("priority-update", "connection", H3.FRAME_UNEXPECTED, "draft-16 §3.4",
                 "WT-3.4-02", "PRI-7-02", drafts=SINCE_14),
     _permission("request-frame-unknown", "connection", H3.FRAME_UNEXPECTED, "RFC 9114 §4.1, §9",
