@@ -1,27 +1,24 @@
 //! Bounded lock-free queue with one wake-up per batch.
 //!
-//! The consumer sleeps on a file descriptor. It *arms* the channel before it does and looks into the queue once
-//! more; the producer disarms it after pushing and, only if it was armed, makes the descriptor readable. All of
-//! these are sequentially consistent, so that one of the two sees the other: no wake-up is lost, and a busy
-//! consumer is never disturbed. The way back works alike: a producer that found the queue full is woken by the
-//! consumer's next batch.
+//! The consumer sleeps on a file descriptor, which a producer makes readable only if the consumer sleeps: a busy
+//! consumer is never disturbed (see [`Signal`]). The way back works alike: a producer that found the queue full
+//! is woken after the consumer's next batch.
 
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
 };
 
 use crossbeam_queue::ArrayQueue;
 
-use crate::wake::Wake;
+use crate::{signal::Signal, wake::Wake};
 
 /// Any number of producers, one consumer.
 #[derive(Debug)]
 pub struct Channel<T> {
     queue: ArrayQueue<T>,
-    armed: AtomicBool,
-    starved: AtomicBool,
+    consumer: Signal,
+    producer: Signal,
     wake: Wake,
 }
 
@@ -30,8 +27,8 @@ impl<T> Channel<T> {
     pub fn new(slots: usize) -> io::Result<Self> {
         Ok(Self {
             queue: ArrayQueue::new(slots.max(1)),
-            armed: AtomicBool::new(true),
-            starved: AtomicBool::new(false),
+            consumer: Signal::new(true),
+            producer: Signal::new(false),
             wake: Wake::new()?,
         })
     }
@@ -43,7 +40,7 @@ impl<T> Channel<T> {
 
     /// Producer: wakes the consumer if it sleeps.
     pub fn flush(&self) {
-        if self.armed.swap(false, SeqCst) {
+        if self.consumer.lower() {
             self.wake.notify();
         }
     }
@@ -51,8 +48,7 @@ impl<T> Channel<T> {
     /// Producer: there was no room; [`Channel::pop_done`] shall return `true` once there is.
     /// The result is `false` if there is room again already.
     pub fn starve(&self) -> bool {
-        self.starved.store(true, SeqCst);
-        self.queue.is_full()
+        self.producer.arm(|| !self.queue.is_full())
     }
 
     /// Consumer: the next element.
@@ -62,22 +58,17 @@ impl<T> Channel<T> {
 
     /// Consumer: after a batch of `pop`s. Whether a producer waits for room.
     pub fn pop_done(&self) -> bool {
-        self.starved.load(SeqCst) && self.starved.swap(false, SeqCst)
+        self.producer.lower()
     }
 
     /// Consumer: about to sleep on the descriptor. `false`: don't, there is something.
     pub fn arm(&self) -> bool {
-        self.armed.store(true, SeqCst);
-        if self.queue.is_empty() {
-            return true;
-        }
-        self.armed.store(false, SeqCst);
-        false
+        self.consumer.arm(|| !self.queue.is_empty())
     }
 
     /// Consumer: woke up for another reason.
     pub fn disarm(&self) {
-        self.armed.store(false, SeqCst);
+        self.consumer.disarm();
     }
 
     /// Consumer: makes the descriptor unreadable.

@@ -14,6 +14,7 @@ mod inbox;
 mod io;
 mod message;
 mod shared;
+mod signal;
 mod tls;
 mod wake;
 
