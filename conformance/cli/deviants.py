@@ -100,7 +100,9 @@ def _print(matrix: Matrix, console: Console, *, partial: bool) -> None:
             )
 
     killed = len(matrix.deviants) - len(matrix.survivors)
-    counts = f"{len(matrix.deviants)} deviants, {len(matrix.cases)} cases, {matrix.played} played"
+    counts = f"{len(matrix.deviants)} deviants, {len(matrix.cases)} cases, {matrix.played} pairs played"
+    if matrix.unreached:
+        counts += f" ({matrix.unreached} more do not reach the fault)"
     console.print(f"{counts}: {killed} killed", markup=False, highlight=False)
     show("survivors", matrix.survivors)
     if not partial:
