@@ -9,13 +9,27 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
+from conformance.harness.case import load_cases
 from conformance.harness.probe import ProbeFailed
+from conformance.harness.process import ProcessWatch
 from conformance.harness.reach import reach
-from conformance.harness.setup import check, endpoint_of, make_target, start_embedded
+from conformance.harness.setup import check, endpoint_of, make_target, selected, start_embedded
 from conformance.harness.target import Target
 from conformance.options import InvalidOption, RunOptions
+from reports.baseline import load_baseline
 from scenarios.network.child import RelayFailed, RelayProcess
 from scenarios.network.profiles import PROFILES
+
+
+def validate(options: RunOptions) -> None:
+    """Raise UserError or BaselineError for the first option that cannot be used; start nothing."""
+    check(options)
+    _network(options)
+    if options.target_pid is not None:
+        ProcessWatch(options.target_pid)
+    if options.baseline is not None:
+        load_baseline(options.baseline)
+    selected(load_cases(), options)
 
 
 def approach(options: RunOptions, stack: ExitStack) -> tuple[RunOptions, Target]:
@@ -24,8 +38,6 @@ def approach(options: RunOptions, stack: ExitStack) -> tuple[RunOptions, Target]
     The stack stops what was started. Raises InvalidOption, EmbeddedFailed and ProbeFailed, each with a text
     for the user.
     """
-    check(options)
-    _network(options)
     found, target = reach(start_embedded(options, stack))
     if options.network is None:
         return found, target

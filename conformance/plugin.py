@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conformance.access import approach
+from conformance.access import approach, validate
 from conformance.harness.case import Case, cases_of, load_cases
 from conformance.harness.embedded import EmbeddedFailed
 from conformance.harness.gate import Gate
@@ -28,12 +28,10 @@ from conformance.harness.setup import (
     Selection,
     capabilities_from_json,
     capabilities_json,
-    check,
     choose_drafts,
     make_target,
     may_disrupt,
     select,
-    selected,
 )
 from conformance.harness.target import Target
 from conformance.options import KINDS, InvalidOption, RunOptions, describe
@@ -265,9 +263,7 @@ class ControllerSide(RunSide):
 
     def __init__(self, config: pytest.Config, options: RunOptions) -> None:
         self.config = config
-        check(options)
-        cases = load_cases()
-        selected(cases, options)
+        validate(options)
         self.stack = ExitStack()
         try:
             try:
@@ -277,7 +273,7 @@ class ControllerSide(RunSide):
                     recorder.finish_unreachable(str(error))
                 raise
             drafts = choose_drafts(options.draft, self.target.capabilities.drafts, self.target.name)
-            self.selections = select(cases, drafts, options)
+            self.selections = select(load_cases(), drafts, options)
             pid = self.options.target_pid
             self.process = ProcessWatch(pid) if pid is not None else None
             self.recorder = self.stack.enter_context(closing(Recorder(options, self.options)))

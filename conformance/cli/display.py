@@ -55,9 +55,9 @@ class Display:
         if self._live is not None:
             self._live.add(case)
 
-    def pytest_keyboard_interrupt(self) -> None:
-        """Note that the user ended the run."""
-        self.interrupted = True
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note that the user ended the run; ``pytest.exit`` comes here, too."""
+        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
 
     def pytest_unconfigure(self) -> None:
         """Print the report."""

@@ -13,6 +13,7 @@ from conformance.access import approach
 from conformance.harness.case import load_cases
 from conformance.harness.probe import ProbeFailed
 from conformance.harness.runner import Player
+from conformance.harness.setup import check
 from conformance.options import InvalidOption, RunOptions
 from conformance.peer.drafts import Draft
 from reports.files import read_json
@@ -62,6 +63,7 @@ def replay_command(
     if not url:
         stored = value["target"]
         given = replace(given, ca=ca or stored.get("ca"), insecure=insecure or stored.get("insecure", False))
+    check(given)
     with ExitStack() as stack:
         try:
             _, target = approach(given, stack)

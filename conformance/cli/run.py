@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from conformance.access import validate
 from conformance.cli.display import Display
-from conformance.harness.case import load_cases
-from conformance.harness.setup import check, selected
 from conformance.options import KINDS, RunOptions, describe
 from conformance.plugin import ROOT
 from reports.verdict import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE
@@ -48,12 +48,13 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def pytest_arguments(options: RunOptions, *, workers: str, extra: tuple[str, ...] = ()) -> list[str]:
+def pytest_arguments(options: RunOptions, *, workers: int, extra: tuple[str, ...] = ()) -> list[str]:
     """Return the arguments for pytest that stand for the options."""
     bare = {name for name, description in describe() if description.get("bare")}
     arguments = [
         "-c", str(Path(__file__).with_name("pytest.ini")), "--rootdir", str(ROOT),
-        "-p", "no:cacheprovider", "-n", workers, "--dist", "worksteal",
+        "--assert=plain", "-p", "no:cacheprovider", "-p", "xdist.plugin", "-p", "conformance.plugin",
+        "-n", str(workers), "--dist", "worksteal",
     ]  # fmt: skip
     for name, _ in describe():
         value = getattr(options, name)
@@ -68,12 +69,25 @@ def pytest_arguments(options: RunOptions, *, workers: str, extra: tuple[str, ...
     return [*arguments, *extra]
 
 
-def run_pytest(options: RunOptions, *, workers: str, extra: tuple[str, ...] = ()) -> int:
+@contextmanager
+def _own_pytest() -> Iterator[None]:
+    """Keep what the user has for other projects out of this run: plugins of pytest and its options."""
+    names = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
+        os.environ.update(kept)
+
+
+def run_pytest(options: RunOptions, *, workers: int, extra: tuple[str, ...] = ()) -> int:
     """Run the cases; return the exit code of the suite."""
-    check(options)
-    selected(load_cases(), options)
+    validate(options)
     display = Display()
-    code = pytest.main(pytest_arguments(options, workers=workers, extra=extra), plugins=[display])
+    with _own_pytest():
+        code = pytest.main(pytest_arguments(options, workers=workers, extra=extra), plugins=[display])
     if display.interrupted or code == pytest.ExitCode.INTERRUPTED:
         return EXIT_INTERRUPTED
     if code == pytest.ExitCode.USAGE_ERROR:
@@ -81,9 +95,9 @@ def run_pytest(options: RunOptions, *, workers: str, extra: tuple[str, ...] = ()
     return int(code) if code in (0, 1, 3) else EXIT_INCONCLUSIVE
 
 
-def default_workers() -> str:
+def default_workers() -> int:
     """Return how many workers play cases where the user does not say."""
-    return str(min(MAX_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1)))
+    return min(MAX_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1))
 
 
 @click.command("run")
@@ -92,6 +106,7 @@ def default_workers() -> str:
 @click.option(
     "-n",
     "workers",
+    type=click.IntRange(0, MAX_WORKERS),
     default=None,
     metavar="N",
     help="Workers that play cases side by side [default: 2 per core].",
@@ -99,11 +114,13 @@ def default_workers() -> str:
 @click.option(
     "--alluredir", type=click.Path(path_type=Path), metavar="DIR", help="Write results for Allure, too."
 )
-def run_command(target: str | None, workers: str | None, alluredir: Path | None, **values: Any) -> int:
+def run_command(target: str | None, workers: int | None, alluredir: Path | None, **values: Any) -> int:
     """Judge the implementation at TARGET: a URL, 'model' or 'reference'; none means the embedded server."""
     options = RunOptions(target=target, **_plain(values))
-    extra = ("--alluredir", str(alluredir.absolute())) if alluredir else ()
-    return run_pytest(_absolute(options), workers=workers or default_workers(), extra=extra)
+    extra = ("-p", "allure_pytest.plugin", "--alluredir", str(alluredir.absolute())) if alluredir else ()
+    return run_pytest(
+        _absolute(options), workers=default_workers() if workers is None else workers, extra=extra
+    )
 
 
 @click.command("certify")

@@ -21,7 +21,8 @@ PAUSE = 0.1
 ADVICE: dict[FailureClass, str] = {
     "unreachable": "is host and port right, and does the server run?",
     "timeout": "is it the right UDP port, and does a firewall let UDP through?",
-    "tls": "name the certificate authority with --ca FILE, or accept any certificate with --insecure",
+    "tls": "does the URL name the host of the certificate? --ca FILE names its authority, "
+    "--insecure accepts any certificate",
     "alpn": "the server speaks QUIC, but not HTTP/3 (ALPN h3)",
     "closed": "the server closed the connection before HTTP/3 was set up",
     "no-settings": "the server hangs after the handshake, or is no HTTP/3 server",
