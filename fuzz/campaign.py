@@ -21,7 +21,7 @@ from conformance.peer.drafts import Draft
 from fuzz import operations as op
 from fuzz.executor import Executor
 from fuzz.findings import Finding, Known
-from fuzz.machines import MACHINES, Machine
+from fuzz.machines import MACHINES, ROUNDS, Machine
 from fuzz.machines.base import Hit
 from fuzz.oracles import Innocent, Memory, wait_until_back
 from fuzz.shrink import minimise
@@ -70,7 +70,7 @@ class Campaign:
         draft: Draft,
         *,
         seed: int,
-        machines: Sequence[str] = tuple(MACHINES),
+        machines: Sequence[str] = ROUNDS,
         max_time: float = 300.0,
         out: Path | None = None,
         pid: int | None = None,

@@ -8,15 +8,17 @@ by ``patient`` executors, which confirm findings, from a deadline.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from conformance.harness.target import Target
 from conformance.peer.client import Peer
 from conformance.peer.codepoints import Setting, TransportParameter
 from conformance.peer.drafts import FACTS, Draft
 from conformance.peer.options import ConnectFailed, SessionRefused
+from conformance.peer.quic import Address
 from conformance.peer.session import Session
 from conformance.peer.settings import FlowControl
 from conformance.peer.varint import read_varint
@@ -28,9 +30,13 @@ from fuzz.sending import Sender
 from fuzz.violations import Found, TargetGone, Unjudged, Violation
 from fuzz.watch import Invariants, await_reaction
 
+if TYPE_CHECKING:
+    from fuzz.packets import PacketSender
+
 # A connection is given up after this many events or sessions: its record is kept in memory.
 MAX_EVENTS: Final = 60_000
 MAX_SESSIONS: Final = 100
+KEPT_PACKETS: Final = 32
 CLOSE: Final = op.Close()
 _GRACEFUL: Final = (op.Close, op.EndConnect)
 _SETTINGS: Final[Mapping[str, int]] = {
@@ -57,6 +63,8 @@ class Executor:
         self.script: list[op.Operation] = []
         self.peer: Peer | None = None
         self._frame_events = frame_events
+        self._sent: deque[bytes] = deque(maxlen=KEPT_PACKETS)
+        self._packets: PacketSender | None = None
         self._limits: tuple[int, int, int] | None = None
         self._session: Session | None = None
         self._used = 0
@@ -128,6 +136,8 @@ class Executor:
             self.peer.wait(self.peer.quic.acked)
         before = self.peer.events.mark()
         expectation = self.model.apply(operation)
+        if isinstance(operation, op.Packet):
+            self._send_packet(operation)
         self._sender.send(operation)
         self._remember(operation)
         if expectation.judged:
@@ -167,7 +177,10 @@ class Executor:
         """Close the connection; the next session gets a new one."""
         if self.peer is not None:
             self.peer.close()
-        self.peer = None
+        if self._packets is not None:
+            self._packets.close()
+        self.peer = self._packets = None
+        self._sent.clear()
         self._used = 0
         self._spent = False
 
@@ -175,16 +188,29 @@ class Executor:
 
     def _connect(self, limits: tuple[int, int, int] | None) -> None:
         self.drop()
+        quic = self.target.options.quic
         options = replace(
             self.target.options,
             flow_control=FlowControl(*limits) if limits is not None else None,
-            quic={**self.target.options.quic, "frame_events": self._frame_events},
+            quic={**quic, "frame_events": self._frame_events, "capture": self._capture},
         )
         try:
             self.peer = self.target.connect(self.draft, options)
         except ConnectFailed as error:
             raise TargetGone(f"no connection: {error}") from None
         self._limits = limits
+
+    def _capture(self, time: float, sent: bool, payload: bytes, address: Address) -> None:
+        if sent:
+            self._sent.append(payload)
+
+    def _send_packet(self, item: op.Packet) -> None:
+        from fuzz.packets import PacketSender  # loads Scapy, which takes its time
+
+        assert self.peer is not None
+        if self._packets is None:
+            self._packets = PacketSender(self.target.opener)
+        self._packets.send(item.form, item.seed, self.peer, tuple(self._sent))
 
     def _worn(self) -> bool:
         assert self.peer is not None
@@ -285,6 +311,8 @@ class Executor:
         if self.peer.closed is not None and self.peer.closed.by == "local":
             raise Unjudged(f"the peer's own engine closed the connection: {self.peer.closed.reason}")
         found = self._invariants.check() or self._still_there()
+        if found is None and self._packets is not None:
+            found = self._packets.check()
         if found is not None:
             self._fail(found)
 

@@ -121,6 +121,8 @@ class SessionModel:
         match operation:
             case op.Connect() | op.Establish() | op.Delay() | op.Fence() | op.RawStream():
                 return True
+            case op.Packet():
+                return operation.form in op.PACKET_FORMS and self.connection_judged
             case op.OpenStream():
                 return operation.stream not in self.streams and (self.open or operation.session_offset == 0)
             case op.Send() | op.Reset():

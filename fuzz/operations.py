@@ -16,6 +16,12 @@ Place: TypeAlias = Literal["connect", "control"]
 Critical: TypeAlias = Literal["control", "encoder", "decoder"]
 Ending: TypeAlias = Literal["fin", "reset", "stop"]
 
+# Forms of packets that ``fuzz.packets`` builds.
+PACKET_FORMS = (
+    "unknown-version", "version-negotiation", "initial-garbage", "initial-small", "initial-of-connection",
+    "long-connection-id", "handshake", "0-rtt", "retry", "short", "short-unknown", "duplicate", "truncated",
+    "flipped", "coalesced", "garbage",
+)  # fmt: skip
 MAX_STEPS = 10_000
 
 
@@ -251,6 +257,16 @@ class RawStream(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Packet(Operation):
+    """Send a UDP payload from another socket; ``form`` is a name of ``fuzz.packets``, ``seed`` its chance."""
+
+    name: ClassVar[str] = "packet"
+
+    form: str
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Delay(Operation):
     """Let time pass on the clock of the link, in milliseconds."""
 
@@ -272,7 +288,8 @@ OPERATIONS: Mapping[str, type[Operation]] = {
     kind.name: kind
     for kind in (
         Connect, Establish, OpenStream, Send, Reset, ResetAt, Stop, Datagram, RawDatagram, Capsule, Limit,
-        Overrun, Close, Drain, EndConnect, Frame, OtherUni, EndCritical, Request, RawStream, Delay, Fence,
+        Overrun, Close, Drain, EndConnect, Frame, OtherUni, EndCritical, Request, RawStream, Packet, Delay,
+        Fence,
     )
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ from conformance.harness.target import Target
 from conformance.options import EMBEDDED, InvalidOption, RunOptions
 from conformance.peer.drafts import Draft
 from fuzz.campaign import Campaign
-from fuzz.machines import MACHINES
+from fuzz.machines import MACHINES, ROUNDS
 from reports.files import RunError
 from reports.verdict import EXIT_INTERRUPTED
 
@@ -84,7 +84,7 @@ def fuzz_command(
             chosen,
             draft,
             seed=number,
-            machines=machine or tuple(MACHINES),
+            machines=machine or ROUNDS,
             max_time=seconds,
             out=out,
             pid=located.target_pid,

@@ -7,8 +7,13 @@ from typing import Final
 
 from fuzz.machines.base import Machine, Stage
 from fuzz.machines.capsules import CapsuleMachine
+from fuzz.machines.packets import PacketMachine
 from fuzz.machines.sessions import SessionMachine
 
-MACHINES: Final[Mapping[str, type[Machine]]] = {"sessions": SessionMachine, "capsules": CapsuleMachine}
+MACHINES: Final[Mapping[str, type[Machine]]] = {
+    machine.name: machine for machine in (SessionMachine, CapsuleMachine, PacketMachine)
+}
+# The order in which a campaign lets all of them play.
+ROUNDS: Final = ("sessions", "capsules", "sessions", "capsules", "packets")
 
-__all__ = ["MACHINES", "Machine", "Stage"]
+__all__ = ["MACHINES", "ROUNDS", "Machine", "Stage"]
