@@ -55,9 +55,9 @@ def deviants_command(
     if not chosen:
         click.echo(f"wtconform: no deviant begins with {prefix!r}", err=True)
         return EXIT_USAGE
-    matrix = _compute(chosen, drafts, sample, seed)
     # A selection of deviants cannot kill every case, so only the whole set is judged by its unkilled cases.
-    partial = len(chosen) < len(all_deviants())
+    partial = bool(prefix)
+    matrix = _compute(chosen, drafts, sample, seed, judge_cases=not partial)
     if form == "json":
         click.echo(json.dumps(matrix.as_json(), indent=1))
     else:
@@ -72,7 +72,9 @@ def _named(identifier: str) -> Deviant:
     return known[identifier]
 
 
-def _compute(chosen: Sequence[Deviant], drafts: Sequence[Draft], sample: float, seed: int) -> Matrix:
+def _compute(
+    chosen: Sequence[Deviant], drafts: Sequence[Draft], sample: float, seed: int, *, judge_cases: bool
+) -> Matrix:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -86,7 +88,9 @@ def _compute(chosen: Sequence[Deviant], drafts: Sequence[Draft], sample: float, 
             display.update(task, completed=done, description=name)
 
         cases = load_cases(("conformance.cases",))
-        return compute(chosen, cases, drafts, sample=sample, seed=seed, progress=progress)
+        return compute(
+            chosen, cases, drafts, sample=sample, seed=seed, judge_cases=judge_cases, progress=progress
+        )
 
 
 def _print(matrix: Matrix, console: Console, *, partial: bool) -> None:

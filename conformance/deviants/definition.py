@@ -46,6 +46,15 @@ def expected_kill(requirements: Iterable[str]) -> Kill:
     return "non_strict" if binding else "changed"
 
 
+_STRENGTH: dict[Kill, int] = {"changed": 0, "non_strict": 1, "fail": 2}
+
+
+def binding_drafts(requirements: Iterable[str], kill: Kill, drafts: Iterable[Draft]) -> tuple[Draft, ...]:
+    """Return the drafts in which one of the rows is a rule that allows the verdict ``kill``."""
+    strong = [by_id(name) for name in requirements if _STRENGTH[expected_kill((name,))] >= _STRENGTH[kill]]
+    return tuple(draft for draft in drafts if any(draft.value in row.drafts for row in strong))
+
+
 registry: dict[str, Deviant] = {}
 
 
@@ -72,7 +81,8 @@ def deviant(
         if not title or not requirements:
             raise ValueError(f"deviant {identifier} needs a title and requirements")
         verdict = kill or expected_kill(requirements)
-        add(Deviant(identifier, title, requirements, verdict, apply, tuple(drafts)))
+        played = binding_drafts(requirements, verdict, drafts)
+        add(Deviant(identifier, title, requirements, verdict, apply, played))
         return apply
 
     return declare

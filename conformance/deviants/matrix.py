@@ -105,18 +105,32 @@ class Matrix:
 class AskedRules(RuleTable):
     """A rules table that notes which of its rows the engine asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: set[str]) -> None:
         super().__init__(PERMISSIONS)
-        self.asked: set[str] = set()
+        self._asked = asked
 
     def __getitem__(self, name: str) -> Rule:
-        self.asked.add(name)
+        self._asked.add(name)
         return super().__getitem__(name)
+
+
+class AskedBehaviour(Behaviour):
+    """A fault-free behaviour that notes which hooks, attributes and rows the engine asked for."""
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self.asked: set[str] = set()
+        super().__init__(drafts)
+        self.rules = AskedRules(self.asked)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name != "asked":
+            self.asked.add(name)
+        return super().__getattribute__(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What the fault-free server showed in a case: its judgement, and the rows that the engine asked for."""
+    """What the fault-free server showed in a case: its judgement, and what the engine asked for."""
 
     judgement: CaseJudgement
     asked: frozenset[str]
@@ -129,10 +143,10 @@ class Laboratory:
         self.drafts = tuple(drafts)
         self._capabilities = probe(self._target("model", Behaviour(self.drafts)))
         self._baseline: dict[tuple[str, Draft], Baseline] = {}
-        self._behaviour = Behaviour(self.drafts)
-        self._rules = AskedRules()
-        self._behaviour.rules = self._rules
+        self._behaviour = AskedBehaviour(self.drafts)
         self._model = self._player(self._target("model", self._behaviour), self._capabilities)
+        # What a server asks for when it starts concerns every case.
+        self._always = frozenset(self._behaviour.asked)
 
     def _target(self, name: str, behaviour: Behaviour) -> Target:
         return memory_target(name, lambda: ModelServer(behaviour, self.drafts))
@@ -151,24 +165,24 @@ class Laboratory:
         """Return what the fault-free server showed."""
         key = (case.identifier, draft)
         if key not in self._baseline:
-            self._rules.asked.clear()
+            self._behaviour.asked.clear()
             self._model.sanity.spoil()
             judgement = self._model.play(case, draft).judgement
-            self._baseline[key] = Baseline(judgement, frozenset(self._rules.asked))
+            self._baseline[key] = Baseline(judgement, self._always | self._behaviour.asked)
         return self._baseline[key]
 
-    def changed_rows(self, deviant: Deviant) -> frozenset[str] | None:
-        """Return the rows that make the whole fault of a deviant, None where it is more than rows.
+    def changed(self, deviant: Deviant) -> frozenset[str]:
+        """Return the hooks, attributes and rows that make the fault of a deviant.
 
-        Everything is deterministic: in a case whose fault-free run asked for none of these rows, the
-        deviant does exactly what the fault-free server does, so it need not be played.
+        Everything is deterministic: in a case whose fault-free run asked for none of them, the deviant does
+        exactly what the fault-free server does, so it need not be played.
         """
         faulty, fine = deviant.behaviour(self.drafts), Behaviour(self.drafts)
-        pairs = list(zip(faulty.rules, fine.rules, strict=True))
-        faulty.rules = fine.rules
-        if _state(faulty) != _state(fine):
-            return None
-        return frozenset(row.name for row, before in pairs if row != before)
+        pairs = zip(faulty.rules, fine.rules, strict=True)
+        names = {row.name for row, before in pairs if row != before}
+        before, now = vars(fine), vars(faulty)
+        differing = {name for name in now if name not in before or _state(now[name]) != _state(before[name])}
+        return frozenset(names | (differing - {"rules"}))
 
 
 def _state(value: object) -> object:
@@ -192,28 +206,37 @@ def compute(
     *,
     sample: float = 1.0,
     seed: int = 0,
+    judge_cases: bool = True,
     progress: Progress = lambda _done, _name: None,
 ) -> Matrix:
-    """Play each deviant against its own cases, and a seeded sample (0 to 1) of all others."""
+    """Play each deviant against its own cases, and a seeded sample (0 to 1) of all others.
+
+    ``judge_cases``: also find out which of all the cases can fail.
+    """
     laboratory = Laboratory(drafts)
     matrix = Matrix(list(deviants), list(cases), complete=sample >= 1.0)
     generator = random.Random(seed)
-    for case in cases:
+    declared = {name for case in cases for name in case.requirements}
+    for case in cases if judge_cases else ():
         draft = draft_of(case, None, drafts)
         if draft is not None:
             _note_baseline(matrix, case, laboratory.baseline(case, draft).judgement)
     for number, deviant in enumerate(deviants):
         progress(number, deviant.id)
-        player, rows = laboratory.deviant(deviant), laboratory.changed_rows(deviant)
+        player, changed = laboratory.deviant(deviant), laboratory.changed(deviant)
+        # Rows that a case judges beside those that it declares.
+        undeclared = set(deviant.requirements) - declared
         for case in cases:
             draft = draft_of(case, deviant, drafts)
             if draft is None:
                 continue
-            before = laboratory.baseline(case, draft)
-            own = set(deviant.requirements) & {*case.requirements, *before.judgement.requirements}
+            own = not set(deviant.requirements).isdisjoint(case.requirements)
+            if not own and undeclared:
+                own = not undeclared.isdisjoint(laboratory.baseline(case, draft).judgement.requirements)
             if not own and sample < 1.0 and generator.random() >= sample:
                 continue
-            if rows is not None and not rows & before.asked:
+            before = laboratory.baseline(case, draft)
+            if changed.isdisjoint(before.asked):
                 matrix.unreached += 1
                 continue
             judged = player.play(case, draft).judgement

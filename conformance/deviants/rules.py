@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from conformance.deviants.definition import Deviant, Kill, add, expected_kill
+from conformance.deviants.definition import Deviant, Kill, add, binding_drafts, expected_kill
 from conformance.peer.codepoints import H3
 from conformance.peer.model import PERMISSIONS, RULES, Behaviour, Rule
 
@@ -108,7 +108,8 @@ def _row(
     requirements = tuple(dict.fromkeys((*rule.requirements, *ALSO.get(rule.name, ()), *more)))
     name, title = f"{kind}.{rule.name}", f"{title} ({rule.reference})"
     verdict = kill or SEEN_AS.get(name) or expected_kill(requirements)
-    add(Deviant(name, title, requirements, verdict, change, rule.drafts))
+    drafts = binding_drafts(requirements, verdict, rule.drafts)
+    add(Deviant(name, title, requirements, verdict, change, drafts))
 
 
 def _skip(rule: Rule) -> None:
