@@ -170,8 +170,7 @@ def client_without_h3_datagram(run: Run) -> None:
 def client_without_quic_datagram(run: Run) -> None:
     """A session of a client that cannot receive QUIC datagrams is treated as malformed.
 
-    draft-16 §3.1. H3_DATAGRAM = 1 without the transport parameter is also an error that
-    RFC 9297 §2.1.1 lets the server close the connection for.
+    draft-16 §3.1. The whole connection may be closed for it (RFC 9114 §8); only the code is then another one.
     """
     size = run.vary(good=65536, bad=None)
     run.attempt(run.options(max_datagram_frame_size=size))
