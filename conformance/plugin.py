@@ -226,7 +226,11 @@ class WorkerSide(RunSide):
 
     def __init__(self, config: pytest.Config, given: dict[str, Any]) -> None:
         handed = given["wtconform"]
-        self.options = RunOptions(**{**vars(options_of(config)), **handed["options"]})
+        given = {
+            name: Path(value) if KINDS.get(name) is Path else value
+            for name, value in handed["options"].items()
+        }
+        self.options = RunOptions(**{**vars(options_of(config)), **given})
         self._arguments = list(handed["arguments"])
         self.target = make_target(self.options).with_capabilities(
             capabilities_from_json(handed["capabilities"])

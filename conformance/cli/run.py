@@ -14,7 +14,7 @@ import pytest
 from conformance.access import validate
 from conformance.cli.display import Display
 from conformance.options import KINDS, RunOptions, describe
-from conformance.plugin import ROOT
+from conformance.plugin import CASE_FOLDERS, ROOT
 from reports.verdict import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE
 
 # Cases mostly wait for round trips and quiet windows, so that more workers than cores pay.
@@ -66,7 +66,8 @@ def pytest_arguments(options: RunOptions, *, workers: int, extra: tuple[str, ...
                 arguments += [flag, item]
         elif value is not None and value is not False:
             arguments += [flag, str(value)]
-    return [*arguments, *extra]
+    # Named folders keep pytest from looking for a conftest.py in the folder of the user.
+    return [*arguments, *extra, *map(str, CASE_FOLDERS)]
 
 
 @contextmanager

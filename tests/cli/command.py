@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Long enough for any machine; a command that takes this long hangs.
 PATIENCE = 120
 # One quick case: most tests are about everything around it.
-ONE_CASE = "negotiation.wt-setting"
+ONE_CASE = "negotiation.connect-protocol"
 
 
 @dataclass(frozen=True)
