@@ -1,7 +1,7 @@
 """Devious Baton: parameters, messages, transitions, datagrams and normal ends.
 
-Sections are those of draft-frindell-webtrans-devious-baton-00. Whatever it leaves open (AMB-30) is tolerated by
-the checker or only recorded.
+Sections are those of draft-frindell-webtrans-devious-baton-00. Whatever it leaves open (AMB-30) is
+tolerated by the checker or only recorded.
 """
 
 from __future__ import annotations

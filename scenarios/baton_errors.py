@@ -227,8 +227,8 @@ def aborted(run: Run) -> None:
 def given_up(run: Run) -> None:
     """A baton whose message is reset counts as ended; the others go on.
 
-    §4.5, §4.6: the session ends without error once the rest is over. In older drafts a reset can take the header
-    of the stream with it, and then nobody knows whose baton it was.
+    §4.5, §4.6: the session ends without error once the rest is over. In older drafts a reset can take the
+    header of the stream with it, and then nobody knows whose baton it was.
     """
     count, ordinal = run.variant
     player = start(run, Options(lies=frozenset({ordinal})), baton=246, count=count)

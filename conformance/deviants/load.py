@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-MODULES = ("rules", "negotiation", "streams", "sessions", "flowcontrol", "quic")
+MODULES = ("rules", "negotiation", "streams", "sessions", "flowcontrol", "quic", "baton")
 
 
 def load_deviants() -> None:

@@ -48,9 +48,9 @@ class Session:
     def adopt(self, stream: WtStream) -> None:
         """Take a stream of the client into the session."""
         kind: LimitKind = "uni" if stream.unidirectional else "bidi"
+        # From here on the stream goes the way of the session, which the application may end in this call.
+        stream.session = self
         if not self.flow.receive(kind) and self.connection.violate(f"streams-{kind}-exceeded", self.id):
-            # The stream was not associated yet; it goes the way of the session.
-            stream.session = self
             stream.session_ended(self.connection.behaviour.session_gone_code(self.facts))
             return
         self.streams[stream.id] = stream
