@@ -19,6 +19,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from conformance.harness.target import Target
 from conformance.peer.drafts import Draft
 from fuzz import operations as op
+from fuzz.differential import Differential
 from fuzz.executor import Executor
 from fuzz.findings import Finding, Known
 from fuzz.machines import MACHINES, ROUNDS, Machine
@@ -90,13 +91,15 @@ class Campaign:
         self.current = ""
         self.max_time = max_time
         self.listener = listener
-        self._machines = list(machines)
+        playable = "baton" in target.endpoints
+        self._machines = [name for name in machines if name != "baton" or playable]
         self._out = out
         self._resume = resume
         self._target_json = target_json or {}
         self._clock = clock
         self._known = Known()
         self._innocent = Innocent(target, draft)
+        self._differential = None if against is None else Differential(target, against, draft)
         self._memory = Memory(pid) if pid is not None else None
         self._started = clock()
         self._shrinking_until: float | None = None
@@ -123,6 +126,8 @@ class Campaign:
             self._tick()
             self.executor.drop()
             self._innocent.close()
+            if self._differential is not None:
+                self._differential.close()
         return self.findings
 
     def _round(self, name: str, seed: int) -> None:
@@ -203,11 +208,28 @@ class Campaign:
         self._tick()
         if self.statistics.sessions % INNOCENT_EVERY:
             return
+        if self._differential is not None:
+            self._compare(self._differential)
         violation = self._innocent.check() or self._innocent.slow()
         if violation is None and self._memory is not None:
             violation = self._memory.check()
         if violation is not None and (violation, self._last) not in self._known:
             self._keep(violation, self._last, None)
+
+    def _compare(self, differential: Differential) -> None:
+        """Play the last script on both targets; a difference is shrunk to what makes it."""
+        violation = differential.check(self._last)
+        if violation is None or (violation, self._last) in self._known:
+            return
+        until = self._clock() + SHRINK_SCRIPT
+
+        def same(candidate: op.Script) -> bool:
+            other = differential.check(candidate)
+            return other is not None and other.key == violation.key
+
+        script = minimise(self._last, same, stop=lambda: self._clock() > until)
+        self._known.add(violation, script)
+        self._record(self._finding(violation, script, None, confirmed=True))
 
     def gone(self, error: TargetGone) -> None:
         """The target does not answer: wait for it; whether it crashed is judged by what was played last."""
@@ -249,7 +271,7 @@ class Campaign:
             return self._shows(quick, candidate, violation)
 
         try:
-            if violation.oracle in ("model", "hang"):
+            if violation.oracle in ("model", "hang", "baton") or op.is_raw(script):
                 script = minimise(script, same, stop=lambda: self._clock() > until)
                 self._innocent.close()  # it may have starved meanwhile
                 confirmed = self._confirmed(violation, script)

@@ -37,6 +37,18 @@ class Echoes:
             self._model.opened["bidi"] += 1
             self._model.body_bytes += len(PROBE)
 
+    def classes(self) -> dict[str, str]:
+        """Return how the finished streams of each kind came back: all, some aborted, or not."""
+        counts = {"echo_bidi": [0, 0], "echo_uni": [0, 0]}
+        for name, state in self._model.streams.items():
+            if state.finished and state.bidi:
+                stream = self._sender.streams[name]
+                counts["echo_bidi"][0] += 1
+                counts["echo_bidi"][1] += stream.ended
+            counts["echo_uni"][0] += state.finished and not state.bidi
+        counts["echo_uni"][1] = sum(item.ended for item in self._session.incoming_uni)
+        return {kind: "all" if back >= sent else "not all" for kind, (sent, back) in counts.items()}
+
     @property
     def _reserve(self) -> int:
         return 1 if self._model.facts.flow_control else 0

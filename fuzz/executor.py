@@ -21,11 +21,14 @@ from conformance.peer.options import ConnectFailed, SessionRefused
 from conformance.peer.quic import Address
 from conformance.peer.session import Session
 from conformance.peer.settings import FlowControl
+from conformance.peer.streams import RequestStream
 from conformance.peer.varint import read_varint
 from fuzz import operations as op
+from fuzz.baton import BatonGame
 from fuzz.echoes import Echoes
 from fuzz.expectations import CLOSED_BY_CAPSULE, IDENTIFIER_FRAMES, Expectation
 from fuzz.model import Facts, SessionModel
+from fuzz.mutate import play_raw
 from fuzz.sending import Sender
 from fuzz.violations import Found, TargetGone, Unjudged, Violation
 from fuzz.watch import Invariants, await_reaction
@@ -65,6 +68,8 @@ class Executor:
         self._frame_events = frame_events
         self._sent: deque[bytes] = deque(maxlen=KEPT_PACKETS)
         self._packets: PacketSender | None = None
+        self._game: BatonGame | None = None
+        self._classes: dict[str, str] = {}
         self._limits: tuple[int, int, int] | None = None
         self._session: Session | None = None
         self._used = 0
@@ -79,6 +84,8 @@ class Executor:
         """
         self.drop()
         steps = list(script)
+        if op.is_raw(steps):
+            return self.run_raw(tuple(steps))
         limits = next((item.limits for item in steps if isinstance(item, op.Connect)), None)
         path = next((item.path for item in steps if isinstance(item, op.Establish)), None)
         try:
@@ -87,8 +94,21 @@ class Executor:
                 self.do(item)
             self.end()
         except Found as found:
+            self._classify()
             return found
         return None
+
+    def run_raw(self, script: op.Script) -> Found | None:
+        """Play a script without a session (``fuzz.mutate``); return how the target did not survive it."""
+        self.script = list(script)
+        self._classes = {}
+        self.operations += op.counted(script)
+        violation = play_raw(self.target, self.draft, script)
+        return None if violation is None else Found(violation, len(script) - 1)
+
+    def classes(self) -> dict[str, str]:
+        """Return what became of the last session, coarsely: by what it concerns."""
+        return dict(self._classes)
 
     # --- one session ---
 
@@ -97,6 +117,7 @@ class Executor:
         if self.peer is None or self.peer.closed is not None or self._limits != limits or self._worn():
             self._connect(limits)
         assert self.peer is not None
+        self._classes = {}
         self.script = [op.Connect(limits), op.Establish(path)]
         self._used += 1
         self.sessions += 1
@@ -136,9 +157,15 @@ class Executor:
             self.peer.wait(self.peer.quic.acked)
         before = self.peer.events.mark()
         expectation = self.model.apply(operation)
-        if isinstance(operation, op.Packet):
-            self._send_packet(operation)
-        self._sender.send(operation)
+        match operation:
+            case op.Packet():
+                self._send_packet(operation)
+            case op.Baton() if self._game is None:
+                self._game = BatonGame(self.target, self.draft, operation)
+            case op.BatonMessage() if self._game is not None:
+                self._game.send(operation)
+            case _:
+                self._sender.send(operation)
         self._remember(operation)
         if expectation.judged:
             self._judge(operation, expectation, before)
@@ -160,9 +187,12 @@ class Executor:
     def end(self) -> None:
         """Settle, close the session where it is open, and judge that too."""
         assert self.peer is not None
+        if self._game is not None:
+            self._finish_game(self._game)
         if self.model.open and self.model.connection_judged:
             self._echoes.add_probe()
         self.settle()
+        self._classify()
         if self.model.open:
             before = self.peer.events.mark()
             self.model.apply(CLOSE)
@@ -177,9 +207,10 @@ class Executor:
         """Close the connection; the next session gets a new one."""
         if self.peer is not None:
             self.peer.close()
-        if self._packets is not None:
-            self._packets.close()
-        self.peer = self._packets = None
+        for other in (self._packets, self._game):
+            if other is not None:
+                other.close()
+        self.peer = self._packets = self._game = None
         self._sent.clear()
         self._used = 0
         self._spent = False
@@ -211,6 +242,26 @@ class Executor:
         if self._packets is None:
             self._packets = PacketSender(self.target.opener)
         self._packets.send(item.form, item.seed, self.peer, tuple(self._sent))
+
+    def _finish_game(self, game: BatonGame) -> None:
+        violation = game.finish(patient=self.patient)
+        game.close()
+        self._game = None
+        if violation is not None:
+            self._fail(violation)
+
+    def _classify(self) -> None:
+        assert self.peer is not None and self._session is not None
+        echoed = self._echoes.classes()
+        self._classes = {
+            "connection": "lives" if self.peer.closed is None else "closed",
+            "session": "ended" if self._session.closed_by_peer else "lives",
+            **({} if self.peer.closed is not None or not self.model.open else echoed),
+        }
+        request = self._sender.request
+        if isinstance(request, RequestStream) and self.peer.closed is None:
+            status = None if request.status is None else f"{request.status // 100}xx"
+            self._classes["request"] = status or ("aborted" if request.done else "silence")
 
     def _worn(self) -> bool:
         assert self.peer is not None

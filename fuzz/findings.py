@@ -9,6 +9,7 @@ from typing import Any
 
 from conformance.peer.drafts import Draft
 from fuzz import operations as op
+from fuzz.steps import script_from_json, script_to_json
 from fuzz.violations import Violation, kinds, signature
 from reports.model import REPLAY_FORMAT, VERSION
 from reports.schemas import validate
@@ -76,7 +77,7 @@ class Finding:
             "role": "server",
             "target": self.target,
             "seed": self.seed,
-            "steps": op.script_to_json(self.script),
+            "steps": script_to_json(self.script),
             "expected": {
                 "verdict": "fail",
                 "signature": self.signature,
@@ -156,6 +157,6 @@ class Known:
             oracle, _, rest = value["id"].partition("-")
             rule = value["title"].partition(":")[0]
             violation = Violation(oracle, rule, value["expected"]["reaction"], rest)
-            self.add(violation, op.script_from_json(value["steps"]))
+            self.add(violation, script_from_json(value["steps"]))
             count += 1
         return count

@@ -121,6 +121,13 @@ class SessionModel:
         match operation:
             case op.Connect() | op.Establish() | op.Delay() | op.Fence() | op.RawStream():
                 return True
+            case op.Baton():
+                return (operation.value is None or 1 <= operation.value <= 255) and operation.count > 0
+            case op.BatonMessage():
+                return (
+                    0 <= operation.value <= 255
+                    and min(operation.padding, operation.extra, operation.cut) >= 0
+                )
             case op.Packet():
                 return operation.form in op.PACKET_FORMS and self.connection_judged
             case op.OpenStream():

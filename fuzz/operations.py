@@ -7,13 +7,14 @@ opened, or to a session that is over, does not apply and is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["uni", "bidi", "data"]
 Place: TypeAlias = Literal["connect", "control"]
 Critical: TypeAlias = Literal["control", "encoder", "decoder"]
+Carrier: TypeAlias = Literal["uni", "bidi", "datagram"]
 Ending: TypeAlias = Literal["fin", "reset", "stop"]
 
 # Forms of packets that ``fuzz.packets`` builds.
@@ -22,11 +23,6 @@ PACKET_FORMS = (
     "long-connection-id", "handshake", "0-rtt", "retry", "short", "short-unknown", "duplicate", "truncated",
     "flipped", "coalesced", "garbage",
 )  # fmt: skip
-MAX_STEPS = 10_000
-
-
-class OperationError(ValueError):
-    """The JSON form of an operation is not one; the text says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +34,15 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Connect(Operation):
-    """Open a connection; ``limits`` are the initial session limits of this side: uni, bidi, data."""
+    """Open a connection; ``limits`` are the initial session limits of this side: uni, bidi, data.
+
+    ``raw``: nothing is sent after the handshake; all streams are those of ``RawStream`` (``fuzz.mutate``).
+    """
 
     name: ClassVar[str] = "connect"
 
     limits: tuple[int, int, int] | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +267,30 @@ class Packet(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Baton(Operation):
+    """Begin a game of Devious Baton on a connection of its own; it is played to its end with the script."""
+
+    name: ClassVar[str] = "baton"
+
+    value: int | None = None
+    count: int = 1
+    padding: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatonMessage(Operation):
+    """Send a message of this side's own in the game; ``cut`` and ``extra`` bytes make it malformed."""
+
+    name: ClassVar[str] = "baton_message"
+
+    carrier: Carrier
+    value: int
+    padding: int = 0
+    cut: int = 0
+    extra: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Delay(Operation):
     """Let time pass on the clock of the link, in milliseconds."""
 
@@ -288,8 +312,8 @@ OPERATIONS: Mapping[str, type[Operation]] = {
     kind.name: kind
     for kind in (
         Connect, Establish, OpenStream, Send, Reset, ResetAt, Stop, Datagram, RawDatagram, Capsule, Limit,
-        Overrun, Close, Drain, EndConnect, Frame, OtherUni, EndCritical, Request, RawStream, Packet, Delay,
-        Fence,
+        Overrun, Close, Drain, EndConnect, Frame, OtherUni, EndCritical, Request, RawStream, Packet, Baton,
+        BatonMessage, Delay, Fence,
     )
 }  # fmt: skip
 
@@ -297,84 +321,9 @@ OPERATIONS: Mapping[str, type[Operation]] = {
 FRAMEWORK: tuple[type[Operation], ...] = (Connect, Establish, Fence, Delay)
 
 
-def to_json(operation: Operation) -> dict[str, Any]:
-    """Return the step of a replay file: the operation's name and its operands, bytes in hexadecimal."""
-    result: dict[str, Any] = {"operation": operation.name}
-    for entry in fields(operation):
-        value = getattr(operation, entry.name)
-        if value == entry.default:
-            continue
-        result[entry.name] = value.hex() if isinstance(value, bytes) else value
-        if isinstance(value, tuple):
-            result[entry.name] = list(value)
-    return result
-
-
-def from_json(value: Mapping[str, Any]) -> Operation:
-    """Read a step; raises OperationError where it is none of the vocabulary."""
-    kind = OPERATIONS.get(str(value.get("operation")))
-    if kind is None:
-        raise OperationError(f"unknown operation {value.get('operation')!r}")
-    types = {entry.name: str(entry.type) for entry in fields(kind)}
-    operands: dict[str, Any] = {}
-    for key, item in value.items():
-        if key == "operation":
-            continue
-        if key not in types:
-            raise OperationError(f"operation {kind.name} has no operand {key!r}")
-        operands[key] = _operand(f"{kind.name}.{key}", types[key], item)
-    try:
-        return kind(**operands)
-    except TypeError as error:
-        raise OperationError(f"operation {kind.name}: {error}") from None
-
-
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "Kind": ("uni", "bidi", "data"),
-    "Place": ("connect", "control"),
-    "Critical": ("control", "encoder", "decoder"),
-    "Ending": ("fin", "reset", "stop"),
-}
-
-
-def _operand(name: str, wanted: str, value: Any) -> Any:
-    """Check one operand against the annotation of its field."""
-    if value is None and "None" in wanted:
-        return None
-    if wanted.startswith("tuple"):
-        if isinstance(value, list) and len(value) == 3 and all(_is_integer(item) for item in value):
-            return tuple(value)
-    elif wanted == "bytes":
-        try:
-            return bytes.fromhex(value)
-        except (TypeError, ValueError):
-            pass
-    elif wanted in _CHOICES:
-        if value in _CHOICES[wanted]:
-            return value
-    elif (
-        (wanted == "bool" and isinstance(value, bool))
-        or (wanted.startswith("str") and isinstance(value, str))
-        or (wanted.startswith("int") and _is_integer(value) and abs(value) < 1 << 62)
-    ):
-        return value
-    raise OperationError(f"{name}: {value!r} is not of type {wanted}")
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def script_to_json(script: Iterable[Operation]) -> list[dict[str, Any]]:
-    """Return the steps of a replay file."""
-    return [to_json(operation) for operation in script]
-
-
-def script_from_json(steps: Sequence[Mapping[str, Any]]) -> Script:
-    """Read the steps of a replay file; raises OperationError, also where there are too many."""
-    if len(steps) > MAX_STEPS:
-        raise OperationError(f"{len(steps)} steps are more than {MAX_STEPS}")
-    return tuple(from_json(step) for step in steps)
+def is_raw(script: Iterable[Operation]) -> bool:
+    """Tell whether a script is played without a session."""
+    return any(isinstance(operation, Connect) and operation.raw for operation in script)
 
 
 def counted(script: Iterable[Operation]) -> int:

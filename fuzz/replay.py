@@ -10,12 +10,13 @@ import click
 
 from conformance.harness.probe import ProbeFailed
 from conformance.harness.reach import reach
+from conformance.harness.sanity import Sanity
 from conformance.harness.setup import start_embedded
 from conformance.harness.target import Target
 from conformance.options import RunOptions
 from conformance.peer.drafts import Draft
 from fuzz.executor import Executor
-from fuzz.operations import OperationError, script_from_json
+from fuzz.steps import OperationError, script_from_json
 from fuzz.violations import Found, TargetGone, Unjudged, signature
 from reports.files import RunError
 from reports.verdict import EXIT_INCONCLUSIVE
@@ -68,12 +69,18 @@ def compare(value: dict[str, Any], target: Target) -> tuple[str, str]:
         script = script_from_json(value["steps"])
     except OperationError as error:
         raise RunError(f"finding {value['id']}: {error}") from None
+    if value["id"].startswith("differential-"):
+        raise RunError(f"finding {value['id']} needs two targets: wtconform fuzz URL --against URL2")
     executor = Executor(target, Draft(value["draft"]), patient=True)
     try:
         found = executor.run(script)
     finally:
         played = tuple(executor.script)
         executor.drop()
+    if found is None and value["id"].startswith("crash-"):
+        problem = Sanity(target).exchange(Draft(value["draft"]))
+        if problem is not None:
+            return REPRODUCED, f"the target does not serve any more: {problem}"
     if found is None:
         return FIXED, f"all {len(script)} steps went as the texts allow"
     if signature(found.violation, script) == value["expected"]["signature"]:

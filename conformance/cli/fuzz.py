@@ -80,6 +80,8 @@ def fuzz_command(
         if against is not None:
             _, other, _ = _reached(start_embedded(RunOptions(target=against, **options), stack))
         console.print(f"seed {number} · {chosen.name} · draft {draft.value} · {max_time}", highlight=False)
+        if machine == ("baton",) and "baton" not in chosen.endpoints:
+            raise InvalidOption(f"--machine baton: name the endpoint of {chosen.name}: --endpoint baton=PATH")
         campaign = Campaign(
             chosen,
             draft,

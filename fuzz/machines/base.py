@@ -81,6 +81,16 @@ class Machine(RuleBasedStateMachine):
         self.names += 1
         return self.names
 
+    def play_raw(self, script: op.Script) -> None:
+        """Play a script on a connection of its own; raises Hit for a new violation."""
+
+        def run() -> None:
+            found = self.stage.executor.run_raw(script)
+            if found is not None:
+                raise found
+
+        self._guarded(run)
+
     def named(self, item: op.Operation) -> op.Operation:
         """Give a new stream its name."""
         return replace(item, stream=self.new_name()) if isinstance(item, op.OpenStream) else item
