@@ -87,7 +87,7 @@ def _compute(
         def progress(done: int, name: str) -> None:
             display.update(task, completed=done, description=name)
 
-        cases = load_cases(("conformance.cases",))
+        cases = load_cases()
         return compute(
             chosen, cases, drafts, sample=sample, seed=seed, judge_cases=judge_cases, progress=progress
         )

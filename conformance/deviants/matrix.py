@@ -231,8 +231,9 @@ def compute(
             if draft is None:
                 continue
             own = not set(deviant.requirements).isdisjoint(case.requirements)
-            if not own and undeclared:
-                own = not undeclared.isdisjoint(laboratory.baseline(case, draft).judgement.requirements)
+            if not own and (judge_cases or undeclared):
+                judged_rows = laboratory.baseline(case, draft).judgement.requirements
+                own = not set(deviant.requirements).isdisjoint(judged_rows)
             if not own and sample < 1.0 and generator.random() >= sample:
                 continue
             before = laboratory.baseline(case, draft)

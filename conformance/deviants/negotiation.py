@@ -88,13 +88,13 @@ def wt_value_02(behaviour: Behaviour) -> None:
     settings(behaviour, {int(Setting.ENABLE_WEBTRANSPORT_D02): 2})
 
 
-@deviant("settings.unoffered-14", "WT-7-01", drafts=(Draft.D14,))
+@deviant("settings.unoffered-14", "WT-7-01", "WT-3.1-04", drafts=(Draft.D14,))
 def unoffered_14(behaviour: Behaviour) -> None:
     """Speaks draft-14 without its setting (draft-16 §7.1)."""
     settings(behaviour, {int(Setting.WT_MAX_SESSIONS_D14): None})
 
 
-@deviant("settings.unoffered-07", "WT-7-01", drafts=(Draft.D07,))
+@deviant("settings.unoffered-07", "WT-7-01", "WT-3.1-04", drafts=(Draft.D07,))
 def unoffered_07(behaviour: Behaviour) -> None:
     """Speaks draft-07 without its setting (draft-16 §7.1)."""
     settings(behaviour, {int(Setting.WT_MAX_SESSIONS_D07): None})
