@@ -254,6 +254,25 @@ def relay(run: Run) -> None:
     run.check("DB-4.2-01", "messages both ways", "==", 257 - run.variant, player.messages)
 
 
+@case("scenario-baton.finishes", "DB-4.2-02", needs=("baton",), witness=WITNESS)
+def finishes(run: Run) -> None:
+    """FIN follows each message at once, on each of the three kinds of streams.
+
+    §4.2, while the session is open: its end would end the streams, too.
+    """
+    player = start(run, baton=9)
+    session = player.session
+    opened(run, player)
+    first = run.first_of(session, "uni")
+    reply = session.open_bidi(encode_message(10), end_stream=True)
+    run.peer.wait(lambda: reply.done)
+    session.open_uni(encode_message(12), end_stream=True)
+    run.peer.wait(lambda: any(stream.done for stream in session.incoming_bidi))
+    streams = [first, reply, run.first_of(session, "bidi")]
+    finished = [stream is not None and stream.ended for stream in streams]
+    run.check("DB-4.2-02", "FIN on uni, reply, bidi", "==", [True] * 3, finished)
+
+
 @case(
     "scenario-baton.several",
     "DB-4.1-01",
@@ -336,12 +355,12 @@ def judge_credit(run: Run, *, grant: bool) -> None:
     # Type and session ID of the stream, padding length: 4 bytes, as the first session has the ID 0.
     allowed = 4
     run.connect(run.options(extra_transport_parameters={BIDI_REMOTE: bytes([allowed])}))
-    player = start(run, baton=252)
+    player = start(run, baton=3)
     opened(run, player)
     session = player.session
-    first = session.open_bidi(encode_message(253), end_stream=True)
+    first = session.open_bidi(encode_message(4), end_stream=True)
     run.peer.wait(lambda: first.done)
-    session.open_uni(encode_message(255), end_stream=True)
+    session.open_uni(encode_message(6), end_stream=True)
     run.peer.wait(lambda: bool(session.incoming_bidi))
     stream = run.first_of(session, "bidi")
     if not grant:
@@ -354,4 +373,4 @@ def judge_credit(run: Run, *, grant: bool) -> None:
     if stream is not None:
         run.peer.quic.inject_frames(MAX_STREAM_DATA + bytes([stream.id]) + b"\x40\x40")
         run.peer.wait(lambda: stream.done)
-    run.check("DB-4.2-07", "value once credit came", "==", 0, first_value(stream) if stream else None)
+    run.check("DB-4.2-07", "value once credit came", "==", 7, first_value(stream) if stream else None)

@@ -231,10 +231,16 @@ def given_up(run: Run) -> None:
     header of the stream with it, and then nobody knows whose baton it was.
     """
     count, ordinal = run.variant
-    player = start(run, Options(lies=frozenset({ordinal})), baton=246, count=count)
+    player = start(run, Options(lies=frozenset({ordinal})), leaves_end=True, baton=245, count=count)
     play(run, player)
     end = await_close(run, player, 0.0)
     run.check("DB-4.5-03", "end of the session", "==", "closed without a code", end)
+
+
+def _codes(run: Run, kind: type[StopSending] | type[StreamReset]) -> list[int]:
+    """Return the application codes that came in frames of a kind; the end of a session has none."""
+    codes = [from_http(event.error_code) for event in run.peer.events.of(kind, sent=False)]
+    return [code for code in codes if code is not None]
 
 
 @case("scenario-baton.disinterest", "DB-4.6-02", needs=("baton",), witness=WITNESS)
@@ -245,7 +251,7 @@ def disinterest(run: Run) -> None:
     """
     player = start(run, baton=250, count=2, disinterest=0)
     player.play()
-    stops = [from_http(item.error_code) for item in run.peer.events.of(StopSending, sent=False)]
+    stops = _codes(run, StopSending)
     if not stops:
         raise Unsupported("cooperation", "the endpoint stopped no stream with disinterest=0")
     run.check("DB-4.6-02", "codes of STOP_SENDING", "==", [int(StreamError.IDC)], stops)
@@ -261,7 +267,7 @@ def lie(run: Run) -> None:
     """
     player = start(run, baton=250, count=2, lies=2)
     player.play()
-    resets = [from_http(item.error_code) for item in run.peer.events.of(StreamReset, sent=False)]
+    resets = _codes(run, StreamReset)
     if not resets:
         raise Unsupported("cooperation", "the endpoint reset no stream with lies=2")
     run.check("DB-4.6-04", "codes of RESET_STREAM", "==", [int(StreamError.I_LIED)], resets)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from conformance.harness.run import ABSENT, Run, TwinFailed
 from conformance.harness.target import Unsupported
-from conformance.peer.baton import Move, OpenStream, Options, Parameters, Reply
+from conformance.peer.baton import CloseSession, Move, OpenStream, Options, Parameters, Reply
 from conformance.peer.baton.player import BatonPlayer
 from conformance.peer.client import Peer
 from conformance.peer.options import SessionRefused
@@ -19,7 +19,10 @@ Rewrite = Callable[[int, OpenStream | Reply], bytes]
 
 
 class Player(BatonPlayer):
-    """A player whose messages can be rewritten before they go out; machine and checker see the result."""
+    """A player whose messages can be rewritten before they go out; machine and checker see the result.
+
+    With ``leaves_end`` the target has to end the session: this side does not, though it may.
+    """
 
     def __init__(
         self,
@@ -29,8 +32,10 @@ class Player(BatonPlayer):
         *,
         path: str,
         rewrite: Rewrite | None = None,
+        leaves_end: bool = False,
     ) -> None:
         self._rewrite = rewrite
+        self._leaves_end = leaves_end
         self._ordinal = 0
         super().__init__(peer, parameters, options, path=path)
 
@@ -41,7 +46,8 @@ class Player(BatonPlayer):
 
     def perform(self, moves: list[Move]) -> None:
         """Carry out moves, messages rewritten."""
-        super().perform([self._rewritten(move) for move in moves])
+        kept = [move for move in moves if not (self._leaves_end and move == CloseSession(None))]
+        super().perform([self._rewritten(move) for move in kept])
 
     def _rewritten(self, move: Move) -> Move:
         if self._rewrite is None or not isinstance(move, OpenStream | Reply):
@@ -55,6 +61,7 @@ def start(
     options: Options | None = None,
     *,
     rewrite: Rewrite | None = None,
+    leaves_end: bool = False,
     baton: int | None = None,
     count: int = 1,
     **switches: object,
@@ -69,7 +76,7 @@ def start(
     path = run.endpoint("baton", **asked, **switches)
     parameters = Parameters(baton=baton, count=count)
     try:
-        return Player(run.peer, parameters, options, path=path, rewrite=rewrite)
+        return Player(run.peer, parameters, options, path=path, rewrite=rewrite, leaves_end=leaves_end)
     except SessionRefused as error:
         if error.status in ABSENT and run.target.path != path:
             raise Unsupported("cooperation", f"the endpoint {path} is not there: {error}") from None

@@ -103,7 +103,7 @@ def elsewhere(behaviour: Behaviour) -> None:
     """Does not know the recommended path (§3)."""
 
     def resource(original: Callable[[str], str], path: str) -> str:
-        return original("/nothing" if path == f"{PATH}?baton=255" else path)
+        return original("/nothing" if path == PATH else path)
 
     override(behaviour, "resource", resource)
 
@@ -183,9 +183,7 @@ def one_short(behaviour: Behaviour) -> None:
     play_with(behaviour, Short)
 
 
-@deviant(
-    "baton.plus-two", *_PLAYED, "DB-4.2-03", "DB-4.2-05", "DB-4.5-02", "DB-4.3-01", "DB-4.2-07", "DB-4.4-03"
-)
+@deviant("baton.plus-two", "DB-3-02", *_PLAYED, "DB-4.2-03", "DB-4.2-05", "DB-4.5-02", "DB-4.3-01", "DB-4.4-03")
 def plus_two(behaviour: Behaviour) -> None:
     """Answers 252 with 254 (§4.2)."""
 
@@ -197,7 +195,7 @@ def plus_two(behaviour: Behaviour) -> None:
     edit(behaviour, change)
 
 
-@deviant("baton.unfinished", "DB-4.2-02", "DB-4.1-01")
+@deviant("baton.unfinished", "DB-4.2-02")
 def unfinished(behaviour: Behaviour) -> None:
     """Leaves the streams of its answers open (§4.2)."""
 
@@ -252,12 +250,12 @@ def unsuspecting(behaviour: Behaviour) -> None:
     play_with(behaviour, BatonMachine, unexpected_value="continue")
 
 
-@deviant("baton.impatient-of-credit", "DB-4.2-07", "DB-4.5-01")
-def impatient_of_credit(behaviour: Behaviour) -> None:
-    """Sends nothing of a message on its own bidirectional streams that it cannot send at once (§4.2)."""
+@deviant("baton.gives-up-credit", "DB-4.2-07")
+def gives_up_credit(behaviour: Behaviour) -> None:
+    """Leaves out the message with value 7 on a stream of its own, as if for want of credit (§4.2)."""
 
     def change(_machine: BatonMachine, move: Move) -> list[Move]:
-        if isinstance(move, OpenStream) and move.stream.bidirectional and move.value == 0:
+        if isinstance(move, OpenStream) and move.stream.bidirectional and move.value == 7:
             return [replace(move, data=b"", finish=False)]
         return [move]
 
@@ -286,7 +284,7 @@ def datagrams_of_client(behaviour: Behaviour) -> None:
     play_with(behaviour, Swapped)
 
 
-@deviant("baton.cut-datagrams", "DB-4.4-01", "DB-4.4-03")
+@deviant("baton.cut-datagrams", "DB-4.4-01", "DB-4.4-03", *_PLAYED)
 def cut_datagrams(behaviour: Behaviour) -> None:
     """Sends datagrams that end before the value (§4.4)."""
 
@@ -418,3 +416,13 @@ def reset_unanswered(behaviour: Behaviour) -> None:
             return [move for move in super().reset(stream) if not isinstance(move, ResetStream)]
 
     play_with(behaviour, Silent)
+
+
+@deviant("baton.stop-answer", "DB-4.6-03")
+def stop_answer(behaviour: Behaviour) -> None:
+    """Answers STOP_SENDING with I_LIED (§4.6)."""
+
+    def mapped(original: Callable[[int], int], code: int) -> int:
+        return original(StreamError.I_LIED if code == StreamError.WHATEVER else code)
+
+    override(behaviour, "map_error_code", mapped)

@@ -91,6 +91,9 @@ class BatonPlayer:
             case WtStreamData() if event.stream_id in self._known:
                 self.checker.received(event.stream_id, event.data, end_stream=event.end_stream)
                 self._receive(self._known[event.stream_id], event)
+            case StreamReset() | StopSending() if event.error_code == self.peer.facts.session_gone_code:
+                # Part of the end of the session, not the end of a baton: the close tells how it came.
+                pass
             case StreamReset() if event.stream_id in self._known:
                 self.checker.was_reset(event.stream_id, from_http(event.error_code))
                 self.perform(self.machine.reset(self._known[event.stream_id]))
