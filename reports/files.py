@@ -13,6 +13,8 @@ from typing import Any
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 MAX_STEM = 120
+# Made once: a run writes a hundred thousand lines.
+_COMPACT = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 class RunError(ValueError):
@@ -45,7 +47,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 def dump(value: object, *, indent: int | None = None) -> str:
     """Return the JSON text of a value: ASCII only, so that no string of the wire can break a reader."""
-    return json.dumps(value, ensure_ascii=True, indent=indent, separators=None if indent else (",", ":"))
+    return json.dumps(value, ensure_ascii=True, indent=indent) if indent else _COMPACT.encode(value)
 
 
 def read_json(path: Path) -> Any:

@@ -8,8 +8,8 @@ target may go on serving one of them.
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,18 +20,6 @@ from conformance.peer.drafts import Draft
 GRACE = 5.0
 # Between two attempts to reach a target that refuses connections at once.
 PAUSE = 0.1
-
-
-class Flight:
-    """A case under way; ``suspect`` while it may have done the target harm."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        path.write_text(name, encoding="utf-8")
-
-    def clear(self) -> None:
-        """Note that the case cannot have harmed the target."""
-        self._path.unlink(missing_ok=True)
 
 
 class Presence:
@@ -47,18 +35,24 @@ class Presence:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        # One file for each process, which plays one case after the other.
+        self._flight = folder / f"{os.getpid()}.flight"
         self._grace = grace
         self._clock = clock
         self._pause = pause
 
     @contextmanager
-    def flight(self, name: str) -> Iterator[Flight]:
-        """Note a case as under way while the block runs."""
-        flight = Flight(self._folder / f"{uuid.uuid4().hex}.flight", name)
+    def flight(self, name: str) -> Iterator[None]:
+        """Note a case as under way, and so as a suspect, while the block runs."""
+        self._flight.write_text(name, encoding="utf-8")
         try:
-            yield flight
+            yield
         finally:
-            flight.clear()
+            self.clear()
+
+    def clear(self) -> None:
+        """Note that the case of this process cannot have harmed the target."""
+        self._flight.write_text("", encoding="utf-8")
 
     def gone(self, draft: Draft) -> str | None:
         """Return what happened to a target that does not serve this draft any more, None while it serves."""
@@ -84,7 +78,8 @@ class Presence:
         return None
 
     def _declare_gone(self, draft: Draft, problem: str) -> str:
-        names = sorted(path.read_text(encoding="utf-8") for path in self._folder.glob("*.flight"))
+        flights = (path.read_text(encoding="utf-8") for path in self._folder.glob("*.flight"))
+        names = sorted(name for name in flights if name)
         suspects = f"; in flight when it stopped: {', '.join(names)}" if names else ""
         text = f"the target stopped serving draft {draft} and did not come back: {problem}{suspects}"
         (self._folder / f"{draft.value}.gone").write_text(text, encoding="utf-8")

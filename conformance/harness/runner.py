@@ -96,11 +96,12 @@ class Player:
 
     def _play_all(self, case: Case, draft: Draft) -> Outcome:
         with ExitStack() as stack:
-            flight = stack.enter_context(self.presence.flight(case.identifier)) if self.presence else None
+            if self.presence is not None:
+                stack.enter_context(self.presence.flight(case.identifier))
             with self.gate.hold(alone=case.disruptive):
                 outcome = self._play_once(case, draft)
-                if flight is not None and not _reached(outcome):
-                    flight.clear()
+                if self.presence is not None and not _reached(outcome):
+                    self.presence.clear()
             if not (self._second_runs and self._needs_second_run(outcome)):
                 return outcome
             with self.gate.hold(alone=True):
