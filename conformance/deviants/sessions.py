@@ -56,7 +56,10 @@ def early_capsules(behaviour: Behaviour) -> None:
     behaviour.accept_delay = 0.02
 
 
-@deviant("request.optimistic-streams", "WT-4-01", "WT-4-02", "WT-4.6-02", "WT-4.6-05", "WT-4.6-08")
+_BUFFERED = ("WT-4.6-02", "WT-4.6-05", "WT-4.6-08", "WT-4.6-09", "WT-4-14")
+
+
+@deviant("request.optimistic-streams", "WT-4-01", "WT-4-02", *_BUFFERED)
 def optimistic_streams(behaviour: Behaviour) -> None:
     """Rejects streams that overtake the acceptance of their session, with a code of its own (draft-16 §4)."""
     behaviour.max_buffered_streams = 0
@@ -119,7 +122,11 @@ def default_code(behaviour: Behaviour) -> None:
     override(behaviour, "reported_close", lambda _original, code, reason: (code or 1, reason))
 
 
-@deviant("close.takes-connection", "WT-6-23", "WT-4-11", "WT-6-24", "WT-6-25", "HD-2.1-04", "WT-5.1-06")
+# Rows whose cases go on behind the end of a session.
+_AFTER_END = ("WT-4-11", "WT-6-24", "WT-6-25", "HD-2.1-04", "WT-5.1-06")
+
+
+@deviant("close.takes-connection", "WT-6-23", "WT-6-07", "WT-6-20", *_AFTER_END)
 def takes_connection(behaviour: Behaviour) -> None:
     """Closes the connection shortly after a session has ended (draft-16 §6)."""
 
@@ -129,7 +136,7 @@ def takes_connection(behaviour: Behaviour) -> None:
     override(behaviour, "session_over", over)
 
 
-@deviant("sessions.impatient", "H3-4.4-02")
+@deviant("sessions.impatient", "H3-4.4-02", "QPK-4.5-02")
 def impatient(behaviour: Behaviour) -> None:
     """Ends a session in which nothing happens for a while (RFC 9114 §4.4)."""
 

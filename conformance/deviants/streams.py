@@ -33,7 +33,7 @@ def uni_as_text(behaviour: Behaviour) -> None:
     override(behaviour, "body", body)
 
 
-@deviant("streams.bidi-as-text", "WT-4.3-05")
+@deviant("streams.bidi-as-text", "WT-4.3-05", "WT-4.3-15")
 def bidi_as_text(behaviour: Behaviour) -> None:
     """Drops bytes that are no text from bidirectional streams (draft-16 §4.3)."""
 
@@ -96,7 +96,7 @@ def header_of_first_session(behaviour: Behaviour) -> None:
 # --- buffering ---
 
 
-@deviant("streams.early-dropped", "WT-4.6-02", "WT-4.6-08", "WT-4-02", "WT-4.6-04")
+@deviant("streams.early-dropped", "WT-4.6-02", "WT-4.6-08", "WT-4-02", "WT-4.6-04", "WT-4.6-09")
 def early_dropped(behaviour: Behaviour) -> None:
     """Silently drops streams that arrive before their session is accepted (draft-16 §4.6)."""
     behaviour.max_buffered_streams = 0
@@ -175,7 +175,7 @@ def not_stopped(behaviour: Behaviour) -> None:
     override(behaviour, "stops_on_session_end", lambda _original, _session: False)
 
 
-@deviant("streams.gone-code", "WT-6-01", "WT-6-02", kill="non_strict", drafts=SINCE_07)
+@deviant("streams.gone-code", "WT-6-01", "WT-6-02", "WT-9-01", "WT-6-07", kill="non_strict", drafts=SINCE_07)
 def gone_code(behaviour: Behaviour) -> None:
     """Gives up the streams of an ended session with H3_REQUEST_CANCELLED (draft-16 §6)."""
     override(behaviour, "session_gone_code", lambda _original, _facts: int(H3.REQUEST_CANCELLED))
