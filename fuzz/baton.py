@@ -11,6 +11,7 @@ from typing import Final
 
 from conformance.harness.target import Target
 from conformance.peer.baton import Options, Parameters, encode_message
+from conformance.peer.baton.checker import CLOSE_ROWS
 from conformance.peer.baton.machine import Stream
 from conformance.peer.baton.moves import OpenStream, SendDatagram
 from conformance.peer.baton.player import BatonPlayer
@@ -38,6 +39,7 @@ class BatonGame:
             self._peer = target.connect(draft, replace(target.options, quic=quic))
         except ConnectFailed as error:
             raise TargetGone(f"no connection: {error}") from None
+        self._interfered = self._malformed = False
         self.refused: Violation | None = None
         self._player: BatonPlayer | None = None
         options = Options(padding=lambda _: item.padding)
@@ -52,10 +54,13 @@ class BatonGame:
                 )
 
     def send(self, item: op.BatonMessage) -> None:
-        """Send a message that the game did not ask for, whole or not."""
+        """Send a message that the game did not ask for, whole or not; only the first one counts."""
         player = self._player
-        if player is None or player.checker.closed:
+        if player is None or player.checker.closed or self._interfered:
             return
+        # Streams overtake each other: of two such messages either could be the reason of a close.
+        self._interfered = True
+        self._malformed = item.cut > 0
         data = encode_message(item.value, bytes(item.padding)) + bytes(item.extra)
         data = data[: len(data) - item.cut] if item.cut else data
         if item.carrier == "datagram":
@@ -78,6 +83,9 @@ class BatonGame:
             reaction = f"connection_closed {closed.error_code:#x}"
             return Violation("baton", "connection-lives", reaction, "the connection was closed in a game")
         found = self._player.violations()
+        if self._interfered and not self._malformed:
+            # An unexpected message may be a reason to close, or not (AMB-30): no close is judged then.
+            found = [item for item in found if item.requirement not in CLOSE_ROWS.values()]
         if not found:
             return None
         worst = min(found, key=lambda item: item.requirement)

@@ -8,7 +8,7 @@ applications see two different things.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from conformance.harness.target import Target
 from conformance.peer.drafts import Draft
@@ -16,6 +16,8 @@ from fuzz import operations as op
 from fuzz.executor import Executor
 from fuzz.violations import TargetGone, Unjudged, Violation
 
+# From the largest to the smallest: where the session ended, the echoes say nothing new.
+_CONCERNS: Final = ("connection", "session", "request", "echo_bidi", "echo_uni", "violation")
 # What was seen, by what it concerns.
 Outcome: TypeAlias = Mapping[str, str]
 
@@ -60,7 +62,7 @@ class Differential:
         first, second = outcome(self._first, script), outcome(self._second, script)
         if first is None or second is None:
             return None
-        for concern in sorted({*first, *second}):
+        for concern in _CONCERNS:
             if concern.startswith("echo_") and concern not in self._echoes:
                 continue
             ours, theirs = first.get(concern, "none"), second.get(concern, "none")

@@ -252,12 +252,13 @@ class Executor:
 
     def _classify(self) -> None:
         assert self.peer is not None and self._session is not None
-        echoed = self._echoes.classes()
+        ended = self._session.closed_by_peer
         self._classes = {
             "connection": "lives" if self.peer.closed is None else "closed",
-            "session": "ended" if self._session.closed_by_peer else "lives",
-            **({} if self.peer.closed is not None or not self.model.open else echoed),
+            "session": "ended" if ended else "lives",
         }
+        if self.peer.closed is None and self.model.open and not ended:
+            self._classes |= self._echoes.classes()
         request = self._sender.request
         if isinstance(request, RequestStream) and self.peer.closed is None:
             status = None if request.status is None else f"{request.status // 100}xx"

@@ -104,7 +104,7 @@ def deviant_server(identifier: str) -> Iterator[str]:
 def attempt(deviant: str, seed: int, fault_free: Target, seconds: float) -> Attempt:
     """Fuzz a deviant until the first finding, then play the finding on both servers."""
     with deviant_server(deviant) as url:
-        options = RunOptions(target=url, insecure=True, declare_draft=16)
+        options = RunOptions(target=url, insecure=True, declare_draft=16, endpoint=["all"])
         _, target = reach(options)
         started = time.monotonic()
         campaign = Campaign(target, Draft.D16, seed=seed, max_time=seconds, max_findings=1)
@@ -129,7 +129,9 @@ def run(deviants: Sequence[str], seeds: Sequence[int], seconds: float) -> int:
     print("|---|---|---|---|---|---|---|", flush=True)
     found = 0
     with Embedded("model") as model:
-        _, fault_free = reach(RunOptions(target=model.url, ca=model.ca_file, declare_draft=16))
+        _, fault_free = reach(
+            RunOptions(target=model.url, ca=model.ca_file, declare_draft=16, endpoint=["all"])
+        )
         for deviant in deviants:
             good = 0
             for seed in seeds:
