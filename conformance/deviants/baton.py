@@ -168,6 +168,18 @@ def two_by_default(behaviour: Behaviour) -> None:
     behaviour.baton = Doubling()
 
 
+@deviant("baton.version-only", "DB-3-02", *_STARTED, "DB-4.5-01")
+def version_only(behaviour: Behaviour) -> None:
+    """Reads no other parameter where there is a version (§3.1)."""
+
+    def change(values: dict[str, str]) -> None:
+        if "version" in values:
+            values.pop("baton", None)
+            values.pop("count", None)
+
+    _reading(behaviour, change)
+
+
 # --- messages and transitions ---
 
 
@@ -183,7 +195,9 @@ def one_short(behaviour: Behaviour) -> None:
     play_with(behaviour, Short)
 
 
-@deviant("baton.plus-two", "DB-3-02", *_PLAYED, "DB-4.2-03", "DB-4.2-05", "DB-4.5-02", "DB-4.3-01", "DB-4.4-03")
+@deviant(
+    "baton.plus-two", "DB-3-02", *_PLAYED, "DB-4.2-03", "DB-4.2-05", "DB-4.5-02", "DB-4.3-01", "DB-4.4-03"
+)
 def plus_two(behaviour: Behaviour) -> None:
     """Answers 252 with 254 (§4.2)."""
 
