@@ -130,6 +130,10 @@ class Campaign:
                 self._differential.close()
         return self.findings
 
+    def stop(self) -> None:
+        """End the campaign after what is played just now."""
+        self._stopped = True
+
     def _round(self, name: str, seed: int) -> None:
         """Let one machine play its examples; keep what it finds."""
         if self._over():

@@ -33,7 +33,7 @@ DEVIANTS: Final = (
     "skip.datagram-truncated",
     "skip.control-http2-frame",
     "skip.qpack-stream-closed",
-    "skip.field-name-uppercase",
+    "baton.plus-two",
     "request.plain-connect",
     "skip.close-message-not-utf8",
     "skip.capsule-truncated",
