@@ -25,6 +25,20 @@ KINDS: Final[dict[str, type[int] | type[float] | type[Path]]] = {
     "out": Path,
     "ca": Path,
 }
+# What says how to reach the target: the options that ``replay`` shares with ``run``.
+CONNECTION: Final = (
+    "ca",
+    "insecure",
+    "endpoint",
+    "connect_to",
+    "header",
+    "origin",
+    "client_cert",
+    "declare_draft",
+    "drafts",
+    "connect_timeout",
+    "network",
+)
 DEFAULT_OUT = Path("reports/out")
 
 

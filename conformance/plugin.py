@@ -35,7 +35,7 @@ from conformance.harness.setup import (
 )
 from conformance.harness.target import Target
 from conformance.options import KINDS, InvalidOption, RunOptions, describe
-from conformance.recording import Recorder, read_spool, write_spool
+from conformance.recording import Recorder, read_spool, stored_target, write_spool
 from reports.baseline import BaselineError
 from reports.files import RunError
 from reports.verdict import EXIT_INCONCLUSIVE, Verdict
@@ -106,17 +106,8 @@ class RunSide:
         raise NotImplementedError
 
     def described(self) -> dict[str, Any]:
-        """Return the target as a replay file names it: an embedded server by its name, no secrets."""
-        options = self.options
-        if options.embedded:
-            return {"given": options.embedded, "drafts": options.drafts}
-        ca = str(options.ca) if options.ca else None
-        return {
-            "given": options.target,
-            "ca": ca,
-            "insecure": options.insecure,
-            "endpoints": options.endpoint,
-        }
+        """Return the target as a replay file names it."""
+        raise NotImplementedError
 
     @pytest.hookimpl
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -232,6 +223,7 @@ class WorkerSide(RunSide):
         }
         self.options = RunOptions(**{**vars(options_of(config)), **given})
         self._arguments = list(handed["arguments"])
+        self._described = dict(handed["described"])
         self.target = make_target(self.options).with_capabilities(
             capabilities_from_json(handed["capabilities"])
         )
@@ -243,6 +235,10 @@ class WorkerSide(RunSide):
     def arguments(self) -> list[str]:
         """Return how the controller's command line named the target."""
         return self._arguments
+
+    def described(self) -> dict[str, Any]:
+        """Return the target as the controller knows it."""
+        return self._described
 
 
 class Selected(tuple[str, str]):
@@ -304,6 +300,10 @@ class ControllerSide(RunSide):
         """Return how the user named the target."""
         return self.recorder.arguments
 
+    def described(self) -> dict[str, Any]:
+        """Return the target as the user named it."""
+        return stored_target(self.recorder.given)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Hand a worker what this process found."""
@@ -315,6 +315,7 @@ class ControllerSide(RunSide):
         node.workerinput["wtconform"] = {
             "options": changed,
             "arguments": self.arguments(),
+            "described": self.described(),
             "capabilities": capabilities_json(self.target.capabilities),
             "selections": [(item.case.identifier, item.draft.value) for item in self.selections],
             "spool": str(self.spool),

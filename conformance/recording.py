@@ -57,6 +57,31 @@ def target_arguments(options: RunOptions) -> list[str]:
     return words
 
 
+# Options that a replay file keeps; fields of requests and keys may be secrets, so that they are left out.
+_STORED = ("insecure", "endpoint", "connect_to", "origin", "declare_draft", "drafts", "network")
+
+
+def stored_target(given: RunOptions) -> dict[str, Any]:
+    """Return the target as a replay file names it: how the user named it, an embedded server by its name."""
+    kept = {name: getattr(given, name) for name in _STORED}
+    if given.ca is not None:
+        kept["ca"] = str(given.ca)
+    return {"given": given.target or "embedded", **{name: value for name, value in kept.items() if value}}
+
+
+def restored_target(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of RunOptions that ``stored_target`` kept; what is not of their type is left out."""
+    texts = ("ca", "connect_to", "origin", "drafts", "network")
+    kept: dict[str, Any] = {name: stored[name] for name in texts if isinstance(stored.get(name), str)}
+    if isinstance(stored.get("declare_draft"), int):
+        kept["declare_draft"] = stored["declare_draft"]
+    # The first replay files said "endpoints".
+    endpoints = stored.get("endpoint", stored.get("endpoints"))
+    if isinstance(endpoints, list) and all(isinstance(item, str) for item in endpoints):
+        kept["endpoint"] = endpoints
+    return {**kept, "insecure": stored.get("insecure") is True}
+
+
 def _name(given: RunOptions, actual: RunOptions) -> str:
     if given.target is not None and given.target not in EMBEDDED:
         return given.target

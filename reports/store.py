@@ -4,6 +4,7 @@
 events.ndjson        one line for the run, each wire event, each record and each case; flushed per case
 evidence/*.json      records, wire logs and replay line of a case
 evidence/*.replay.json  replay file of a case
+evidence/*.sqlog      qlog of a connection, of cases that want an explanation; beside it its TLS secrets, *.keys
 results.json         the verdicts
 junit.xml            the same for CI
 index.html           the same for people
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -233,11 +234,26 @@ def merge(runs: Sequence[Run], directory: Path) -> Results:
                 chosen[key_of(case)] = (run, case)
     # All evidence is read before the directory is cleared: it may be one of the merged ones.
     kept = [(case, run.evidence(case)) for run, case in chosen.values()]
+    traces = {
+        name: content
+        for (run, _), (_, evidence) in zip(chosen.values(), kept, strict=True)
+        for name, content in _traces(run.directory, evidence)
+    }
     metas = [run.results["meta"] for run in runs]
     writer = RunWriter(directory, _merged_meta(metas, notes))
     for case, evidence in kept:
         writer.add(case, evidence or _no_evidence(case))
+    for name, content in traces.items():
+        write_atomic(below(directory, name), content)
     return writer.finish()
+
+
+def _traces(directory: Path, evidence: Evidence | None) -> Iterator[tuple[str, str]]:
+    """Yield path and content of the qlogs and key logs that the evidence names and the run still has."""
+    for log in evidence["connections"] if evidence is not None else ():
+        for name in (log.get("qlog"), log.get("keylog")):
+            if name is not None and (path := below(directory, name)).is_file():
+                yield name, path.read_text(encoding="utf-8", errors="replace")
 
 
 def _rank(case: CaseResult) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from conformance.access import approach
+from conformance.cli.run import connection_options, plain
 from conformance.harness.case import load_cases
 from conformance.harness.probe import ProbeFailed
 from conformance.harness.runner import Player
 from conformance.harness.setup import check
 from conformance.options import InvalidOption, RunOptions
 from conformance.peer.drafts import Draft
+from conformance.recording import restored_target
 from reports.files import read_json
 from reports.schemas import validate
 from reports.verdict import EXIT_INCONCLUSIVE, Verdict
@@ -35,34 +37,33 @@ def compare(expected: dict[str, Any], verdict: Verdict, signature: str) -> str:
     return DRIFTED
 
 
+def _options(stored: Mapping[str, Any], url: str | None, typed: dict[str, Any]) -> RunOptions:
+    """Return what the user typed; for the recorded target, else what the file says of it."""
+    if url is not None:
+        return RunOptions(target=url, **typed)
+    defaults = vars(RunOptions())
+    changed = {name: value for name, value in typed.items() if value != defaults[name]}
+    return RunOptions(
+        **{**typed, **restored_target(stored), **changed, "target": stored.get("given") or None}
+    )
+
+
 @click.command("replay")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("url", required=False)
-@click.option(
-    "--ca", type=click.Path(path_type=Path), metavar="FILE", help="PEM file of the authority to trust."
-)
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
-@click.option(
-    "--endpoint", multiple=True, metavar="NAME=PATH", help="Path of an endpoint of docs/endpoints.md."
-)
-def replay_command(
-    file: Path, url: str | None, ca: Path | None, insecure: bool, endpoint: tuple[str, ...]
-) -> int:
+@connection_options
+def replay_command(file: Path, url: str | None, **values: Any) -> int:
     """Play a recorded case again: REPRODUCED (exit 1), FIXED or the same pass (0), DRIFTED (3)."""
     value = read_json(file)
     validate("replay", value)
     if value["kind"] == "finding":
         from fuzz.replay import replay_finding  # only findings need the fuzzer
 
-        return replay_finding(value, url, ca=ca, insecure=insecure)
+        return replay_finding(value, url, ca=values["ca"], insecure=values["insecure"])
     case = next((item for item in load_cases() if item.identifier == value["id"]), None)
     if case is None:
         raise InvalidOption(f"{file}: this version of the suite has no case {value['id']!r}")
-    given = RunOptions(target=url or value["target"].get("given") or None, ca=ca, insecure=insecure)
-    given = replace(given, endpoint=list(endpoint) or list(value["target"].get("endpoints", [])))
-    if not url:
-        stored = value["target"]
-        given = replace(given, ca=ca or stored.get("ca"), insecure=insecure or stored.get("insecure", False))
+    given = _options(value["target"], url, plain(values))
     check(given)
     with ExitStack() as stack:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from conformance.access import validate
 from conformance.cli.display import Display
-from conformance.options import KINDS, RunOptions, describe
+from conformance.options import CONNECTION, KINDS, RunOptions, describe
 from conformance.plugin import CASE_FOLDERS, ROOT
 from reports.verdict import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE
 
@@ -23,11 +23,11 @@ MAX_WORKERS = 16
 _PATHS = tuple(name for name, kind in KINDS.items() if kind is Path)
 
 
-def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a run to a command."""
+def run_options(function: Callable[..., Any], only: Collection[str] | None = None) -> Callable[..., Any]:
+    """Add the options of a run to a command, or ``only`` those named."""
     defaults = RunOptions()
     for name, description in reversed(describe()):
-        if name == "target":
+        if name == "target" or (only is not None and name not in only):
             continue
         default = getattr(defaults, name)
         attributes: dict[str, Any] = {
@@ -46,6 +46,11 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
             attributes |= {"type": kind, "metavar": description.get("metavar")}
         function = click.option(f"--{name.replace('_', '-')}", name, **attributes)(function)
     return function
+
+
+def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to reach a target to a command."""
+    return run_options(function, CONNECTION)
 
 
 def pytest_arguments(options: RunOptions, *, workers: int, extra: tuple[str, ...] = ()) -> list[str]:
@@ -117,7 +122,7 @@ def default_workers() -> int:
 )
 def run_command(target: str | None, workers: int | None, alluredir: Path | None, **values: Any) -> int:
     """Judge the implementation at TARGET: a URL, 'model' or 'reference'; none means the embedded server."""
-    options = RunOptions(target=target, **_plain(values))
+    options = RunOptions(target=target, **plain(values))
     extra = ("-p", "allure_pytest.plugin", "--alluredir", str(alluredir.absolute())) if alluredir else ()
     return run_pytest(
         _absolute(options), workers=default_workers() if workers is None else workers, extra=extra
@@ -129,13 +134,14 @@ def run_command(target: str | None, workers: int | None, alluredir: Path | None,
 @run_options
 def certify_command(target: str | None, **values: Any) -> int:
     """Judge TARGET in every draft that it offers and leave the complete evidence in --out."""
-    options = RunOptions(target=target, **_plain(values))
+    options = RunOptions(target=target, **plain(values))
     if options.draft == "auto":
         options.draft = "all"
     return run_pytest(_absolute(options), workers=default_workers())
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of options as RunOptions has them: lists where click has tuples."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

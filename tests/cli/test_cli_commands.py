@@ -73,7 +73,9 @@ def test_shards_merge_to_the_whole(model: Embedded, tmp_path: Path) -> None:
     for part in ("1", "2"):
         folder = tmp_path / part
         folder.mkdir()
-        done = judge(folder, model.url, "--insecure", "--shard", f"{part}/2", select="pooling")
+        done = judge(
+            folder, model.url, "--insecure", "--evidence", "full", "--shard", f"{part}/2", select="pooling"
+        )
         assert done.code == 0, done.text
         assert done.results["meta"]["shard"] == f"{part}/2"
         seen += [case["id"] for case in done.results["cases"]]
@@ -82,6 +84,8 @@ def test_shards_merge_to_the_whole(model: Embedded, tmp_path: Path) -> None:
     assert merged.code == 0, merged.text
     assert merged.complete()
     assert sorted(case["id"] for case in merged.results["cases"]) == sorted(seen)
+    traces = {path.name for path in (tmp_path / "out" / "evidence").glob("*.sqlog")}
+    assert len(traces) >= len(seen)
     again = wtconform(tmp_path, "report", "--rejudge", "out", "--format", "json")
     assert again.code == 0
     assert json.loads(again.out)["summary"] == merged.results["summary"]
