@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.harness.case import SINCE_07, case
 from conformance.harness.run import Run
+from conformance.harness.target import Unsupported
 from conformance.peer.capsules import CloseMessage
 from conformance.peer.codepoints import CapsuleType
 from conformance.peer.errorcodes import to_http
@@ -33,9 +34,11 @@ def by_target(run: Run) -> None:
     session = run.establish(run.endpoint("close", code=code, reason=reason))
     run.peer.wait(lambda: session.done)
     message = session.close_message
-    if message is None and session.ended:
+    if message is None and run.variant == CODES["default"] and session.ended:
         message = CloseMessage(0, b"")
-    observed = [message.code, message.text] if message is not None else []
+    if message is None:
+        raise Unsupported("cooperation", "the endpoint close ended the session without a close message")
+    observed = [message.code, message.text]
     run.check("OV-4.1-02", "code and reason", "==", [code, reason], observed, also=("WT-6-09",))
 
 
@@ -99,12 +102,12 @@ def drain_by_target(run: Run) -> None:
 def drain_observed(run: Run) -> None:
     """A drain by the client reaches the target's application.
 
-    draft-16 §4.7.
+    draft-16 §4.7 puts no duty on the interface between library and application; recorded only.
     """
     session = run.establish(run.observe_path())
     session.drain()
     run.flush()
-    run.check("WT-4.7-08", "the application was told", "is", True, bool(run.observed("draining")))
+    run.informational("WT-4.7-08", "the application was told", bool(run.observed("draining")))
 
 
 @case(
