@@ -13,6 +13,9 @@ pub struct Config {
     /// SETTINGS_WT_INITIAL_MAX_DATA: body bytes a session may have outstanding (-16 §5.5.3). All three
     /// initial limits at 0 switch session flow control off.
     pub initial_max_data: u64,
+    /// Bytes up to which that window grows for a peer that says WT_DATA_BLOCKED while the application has taken
+    /// what came
+    pub max_data_window: u64,
     /// SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI (-16 §5.5.2)
     pub initial_max_streams_bidi: u64,
     /// SETTINGS_WT_INITIAL_MAX_STREAMS_UNI (-16 §5.5.1)
@@ -65,7 +68,8 @@ impl Default for Config {
         Self {
             drafts: Draft::ALL.to_vec(),
             max_sessions: 64,
-            initial_max_data: 16 << 20,
+            initial_max_data: 1 << 20,
+            max_data_window: 16 << 20,
             initial_max_streams_bidi: 256,
             initial_max_streams_uni: 256,
             max_field_section_size: 16 << 10,

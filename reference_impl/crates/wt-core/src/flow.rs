@@ -70,11 +70,13 @@ struct Incoming {
     lost: bool,
     /// What may be used beyond the limit, because `used` was corrected and may be too high
     slack: u64,
+    /// The limit from which on being held up says something of the window in force
+    widened_at: u64,
 }
 
 impl Incoming {
     fn new(window: u64) -> Self {
-        Self { window, limit: window, ..Self::default() }
+        Self { window, limit: window, widened_at: window, ..Self::default() }
     }
 
     fn take(&mut self, amount: u64) -> bool {
@@ -93,6 +95,20 @@ impl Incoming {
         self.slack = self.slack.saturating_add(missing);
         self.used = self.used.saturating_add(missing);
         self.free(missing, max)
+    }
+
+    /// The peer was held up at `limit`. Where the application has taken most of what came, that was the window's
+    /// doing: the credit took longer to arrive than the peer to use it up. It doubles, up to `largest`.
+    fn widen(&mut self, limit: u64, largest: u64, max: u64) -> Option<u64> {
+        let unread = self.used.saturating_sub(self.freed);
+        let is_current = (self.widened_at..=self.limit).contains(&limit);
+        if !is_current || self.window >= largest || unread > self.window / 2 {
+            return None;
+        }
+        self.window = self.window.saturating_mul(2).min(largest);
+        let credit = self.free(0, max);
+        self.widened_at = self.limit;
+        credit
     }
 
     /// Gives back. The new limit, if it is time to send one: once half of the window is free again.
@@ -114,6 +130,7 @@ pub(crate) struct Flow {
     send_data: Outgoing,
     open: [Outgoing; 2],
     recv_data: Incoming,
+    largest_window: u64,
     accept: [Incoming; 2],
 }
 
@@ -125,12 +142,14 @@ pub(crate) enum Relief {
 }
 
 impl Flow {
-    pub(crate) fn new(ours: Limits, theirs: Limits, equal_is_error: bool) -> Self {
+    /// `largest_window`: bytes up to which the window for data may grow.
+    pub(crate) fn new(ours: Limits, theirs: Limits, largest_window: u64, equal_is_error: bool) -> Self {
         Self {
             equal_is_error,
             send_data: Outgoing::new(theirs.data),
             open: [Outgoing::new(theirs.bidi), Outgoing::new(theirs.uni)],
             recv_data: Incoming::new(ours.data),
+            largest_window,
             accept: [Incoming::new(ours.bidi), Incoming::new(ours.uni)],
         }
     }
@@ -185,14 +204,23 @@ impl Flow {
         }
     }
 
+    /// Body bytes that the peer may still send.
+    pub(crate) fn receive_credit(&self) -> u64 {
+        let account = &self.recv_data;
+        account.limit.saturating_add(account.slack).saturating_sub(account.used)
+    }
+
     /// A stream ended and its final size is not known.
     pub(crate) fn lost_count(&mut self) {
         self.recv_data.lost = true;
     }
 
-    /// WT_DATA_BLOCKED is not waited for, but it tells of credit that was lost from sight.
+    /// WT_DATA_BLOCKED is not waited for, but it tells of credit that was lost from sight, and of a window that
+    /// is too small for the path.
     pub(crate) fn peer_blocked(&mut self, limit: u64) -> Option<Capsule> {
-        self.recv_data.correct(limit, crate::varint::MAX).map(Capsule::MaxData)
+        let corrected = self.recv_data.correct(limit, crate::varint::MAX);
+        let widened = self.recv_data.widen(limit, self.largest_window, crate::varint::MAX);
+        widened.or(corrected).map(Capsule::MaxData)
     }
 
     /// Body bytes were consumed.
@@ -224,7 +252,7 @@ mod tests {
 
     fn flow(data: u64, streams: u64) -> Flow {
         let limits = Limits { data, bidi: streams, uni: streams };
-        Flow::new(limits, limits, true)
+        Flow::new(limits, limits, data, true)
     }
 
     /// -16 §5.6.2 and §5.6.4: what does not increase is an error, 2^60 is the largest count
@@ -243,7 +271,7 @@ mod tests {
 
     #[test]
     fn an_older_draft_takes_equal_limits() {
-        let mut flow = Flow::new(Limits::default(), Limits::default(), false);
+        let mut flow = Flow::new(Limits::default(), Limits::default(), 0, false);
         assert_eq!(flow.capsule(&Capsule::MaxData(10)), Ok(None));
         assert_eq!(flow.capsule(&Capsule::MaxData(10)), Ok(None));
         assert!(flow.capsule(&Capsule::MaxData(9)).is_err());
@@ -276,6 +304,26 @@ mod tests {
         // The six bytes may have been under way after all
         assert!(flow.received(16).is_ok());
         assert!(flow.received(1).is_err());
+    }
+
+    #[test]
+    fn the_window_grows_for_a_peer_that_outruns_its_credit() {
+        let limits = Limits { data: 10, bidi: 0, uni: 0 };
+        let mut flow = Flow::new(limits, limits, 32, true);
+        assert!(flow.received(10).is_ok());
+        assert_eq!(flow.peer_blocked(10), None, "the application is what is slow");
+        assert_eq!(flow.consumed(10), Some(Capsule::MaxData(20)));
+        assert_eq!(flow.peer_blocked(21), None, "no limit of ours");
+        // Held up at the limit before the last
+        assert_eq!(flow.peer_blocked(10), Some(Capsule::MaxData(30)));
+        assert_eq!(flow.peer_blocked(20), None, "that window is history");
+        assert_eq!(flow.receive_credit(), 20);
+        assert!(flow.received(20).is_ok());
+        assert_eq!(flow.consumed(20), Some(Capsule::MaxData(50)));
+        assert_eq!(flow.peer_blocked(50), None, "six more are not worth a capsule");
+        assert!(flow.received(20).is_ok());
+        assert_eq!(flow.consumed(20), Some(Capsule::MaxData(82)), "32 at most");
+        assert_eq!(flow.peer_blocked(82), None);
     }
 
     #[test]

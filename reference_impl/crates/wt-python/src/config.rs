@@ -165,6 +165,7 @@ fn webtransport(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResu
         "grease" => core.grease = value.to::<bool>()?.then_some(0),
         "max_sessions" => core.max_sessions = value.to()?,
         "initial_max_data" => core.initial_max_data = value.to()?,
+        "max_data_window" => core.max_data_window = value.to()?,
         "initial_max_streams_bidi" => core.initial_max_streams_bidi = value.to()?,
         "initial_max_streams_uni" => core.initial_max_streams_uni = value.to()?,
         "max_buffered_streams" => core.max_buffered_streams = value.to()?,

@@ -10,11 +10,11 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use wt_channel::{ConnectionFlow, SendFlow};
 use wt_core::{AcceptOptions, ConnectRequest, Dir, Field, Role};
 
 use crate::{
     config::{Config, Error},
-    flow::{ConnectionFlow, SendFlow},
     inbox::{Inbox, Read, ReadError, Sending, Stream},
     io::Reactor,
     message::{Command, ConnectionCommand, DATAGRAM_HEADROOM, Event, Handle},
@@ -103,25 +103,9 @@ impl Endpoint {
     /// descriptor stays readable.
     pub fn drain(&self, limit: usize, events: &mut Vec<Event>) {
         let messages = &self.shared.messages;
-        messages.clear();
         let mut inbox = self.inbox();
-        let mut count = 0;
-        loop {
-            while count < limit {
-                let Some(message) = messages.pop() else { break };
-                inbox.take(message, events);
-                count += 1;
-            }
-            if count >= limit {
-                if !messages.is_empty() {
-                    messages.notify();
-                }
-                break;
-            }
-            if messages.arm() {
-                break;
-            }
-        }
+        messages.drain(limit, |message| inbox.take(message, events));
+        drop(inbox);
         if messages.pop_done() {
             self.shared.commands.notify();
         }

@@ -128,7 +128,8 @@ impl Config {
                 idle_timeout: Some(Duration::from_secs(30)),
                 handshake_timeout: Duration::from_secs(10),
                 keep_alive: None,
-                stream_receive_window: 4 << 20,
+                // Well above the session's limit, which is what a peer is to meet first
+                stream_receive_window: 6 << 20,
                 receive_window: 16 << 20,
                 send_window: 16 << 20,
                 max_bidi_streams: 256,

@@ -4,11 +4,9 @@ use std::{collections::VecDeque, mem, sync::Arc};
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
+use wt_channel::{ConnectionFlow, SendFlow};
 
-use crate::{
-    flow::{ConnectionFlow, SendFlow},
-    message::{End, Event, Handle, Message},
-};
+use crate::message::{End, Event, Handle, Message};
 
 /// What reading gives.
 #[derive(Debug, PartialEq, Eq)]

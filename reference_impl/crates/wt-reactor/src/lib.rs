@@ -7,16 +7,12 @@
 //! what the application has taken, not for what has arrived.
 
 mod app;
-mod channel;
 mod config;
-mod flow;
 mod inbox;
 mod io;
 mod message;
 mod shared;
-mod signal;
 mod tls;
-mod wake;
 
 pub use app::{Endpoint, EndpointStats, Failure};
 pub use config::{Config, Congestion, Error, Limits, Tls, Transport, Verify};

@@ -9,7 +9,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use wt_core::{AcceptOptions, ConnectRequest, Dir, Draft, Field, SessionRequest};
 
-use crate::flow::{ConnectionFlow, SendFlow};
+use wt_channel::{ConnectionFlow, SendFlow};
 
 /// Names a connection, session or stream. Unique for the life of an endpoint, never 0.
 pub type Handle = u64;

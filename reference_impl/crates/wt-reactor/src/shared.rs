@@ -15,8 +15,9 @@ use std::{
     time::Duration,
 };
 
+use wt_channel::Channel;
+
 use crate::{
-    channel::Channel,
     config::Config,
     message::{Command, Handle, Message},
 };

@@ -110,6 +110,13 @@ impl Connection {
         }
     }
 
+    /// Body bytes that the peer may still send in the stream's session; `None` without flow control. A driver that
+    /// reads one more than that, however much waits for the application, sees every peer that goes beyond.
+    pub fn receive_credit(&self, stream: StreamId) -> Option<u64> {
+        let session = self.data.get(&stream).and_then(|data| self.sessions.get(&data.session))?;
+        session.flow.as_ref().map(|flow| flow.receive_credit())
+    }
+
     /// `bytes` of body were read from QUIC. `false`: they are beyond the limit and the session is closed.
     #[must_use]
     pub fn body_received(&mut self, stream: StreamId, bytes: u64) -> bool {

@@ -65,7 +65,12 @@ impl Connection {
         require_protocol: bool,
     ) -> Session {
         let flow = self.peer.as_ref().filter(|_| self.flow_control_in(draft)).map(|peer| {
-            Box::new(Flow::new(self.ours.limits, peer.limits, draft.facts().equal_limit_is_error))
+            Box::new(Flow::new(
+                self.ours.limits,
+                peer.limits,
+                self.config.max_data_window,
+                draft.facts().equal_limit_is_error,
+            ))
         });
         Session {
             draft,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use wt_channel::SendFlow;
 use wt_core::{ConnectError, Dir, OpenError};
 
 use super::{
@@ -14,10 +15,7 @@ use super::{
     sink::Sink,
     stream::{Reader, Sender, Stream},
 };
-use crate::{
-    flow::SendFlow,
-    message::{Answer, ConnectionCommand as Command, DATAGRAM_HEADROOM, Event, Handle, SessionInfo},
-};
+use crate::message::{Answer, ConnectionCommand as Command, DATAGRAM_HEADROOM, Event, Handle, SessionInfo};
 
 /// A stream of ours that waits for the peer's limits.
 pub(super) struct Opening {
@@ -62,7 +60,8 @@ impl Connection {
             Command::Accept { session, options } => {
                 if let Some(id) = id(session) {
                     let (headers, protocol) = (options.headers.clone(), options.protocol.clone());
-                    let draft = self.core.draft();
+                    // Not the connection's: a client may have declared none
+                    let draft = self.core.session_draft(id);
                     if let (Ok(()), Some(draft)) = (self.core.accept(id, *options), draft) {
                         let info = SessionInfo { status: 200, headers, protocol, draft, id: id.0.0 };
                         sink.event(Event::SessionReady { session, info: Box::new(info) });

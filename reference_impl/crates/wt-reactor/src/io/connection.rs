@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
+use wt_channel::ConnectionFlow;
 use wt_core::{ConnectRequest, Input, SessionId, TransportFacts};
 use wt_quic::{
     ConnectionError, ConnectionHandle, Dir, Endpoint, Event as QuicEvent, SendDatagramError, StreamEvent,
@@ -23,7 +24,6 @@ use super::{
 };
 use crate::{
     config::Config,
-    flow::ConnectionFlow,
     message::{ConnectionEnd, ConnectionEndSource, Event, Handle},
 };
 

@@ -172,7 +172,7 @@ impl Reactor {
         handle: Handle,
         address: SocketAddr,
         server_name: &str,
-        flow: Arc<crate::flow::ConnectionFlow>,
+        flow: Arc<wt_channel::ConnectionFlow>,
     ) -> Result<(), String> {
         let config = self.client.clone().ok_or("the endpoint is a server")?;
         if self.shutdown.is_some() {

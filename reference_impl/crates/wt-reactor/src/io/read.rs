@@ -60,7 +60,11 @@ impl Connection {
             Reader::Application => {
                 let limits = &self.config.limits;
                 let window = self.config.transport.receive_window as usize;
-                let room = limits.stream_read_buffer.saturating_sub(stream.outstanding);
+                // All that the session's limit covers is taken, and a byte more: a peer that goes beyond is noticed
+                // even if the application does not read
+                let credit = self.core.receive_credit(wt_core::StreamId(stream.id.into()));
+                let credit = credit.map_or(0, |x| usize::try_from(x).unwrap_or(usize::MAX).saturating_add(1));
+                let room = limits.stream_read_buffer.saturating_sub(stream.outstanding).max(credit);
                 let room = room.min(window.saturating_sub(self.outstanding)).min(READ);
                 if room == 0 {
                     // What arrives meanwhile changes nothing
@@ -268,7 +272,8 @@ impl Connection {
     /// Nobody reads the stream any more.
     pub(super) fn stop_reading(&mut self, handle: Handle, code: u64) {
         let Some(stream) = self.streams.get_mut(&handle) else { return };
-        if !matches!(stream.reader, Reader::Done | Reader::Discard) {
+        // What is discarded is stopped all the same: the peer shall learn why
+        if stream.reader != Reader::Done {
             stream.reader = Reader::Done;
             let stopped = self.quic.recv_stream(stream.id).stop(super::code(code)).is_ok();
             let id = wt_core::StreamId(stream.id.into());

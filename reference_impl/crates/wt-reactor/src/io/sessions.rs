@@ -7,15 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use wt_channel::SendFlow;
 use wt_core::{Action, Rejection, SessionEnd, SessionId};
 
 use super::{commands::reject, connection::Connection, sink::Sink};
-use crate::{
-    flow::SendFlow,
-    message::{
-        ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, Message, SessionEndSource,
-        SessionInfo,
-    },
+use crate::message::{
+    ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, Message, SessionEndSource,
+    SessionInfo,
 };
 
 impl Connection {

@@ -3,9 +3,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
+use wt_channel::SendFlow;
 use wt_quic::StreamId;
 
-use crate::{flow::SendFlow, message::Handle};
+use crate::message::Handle;
 
 /// Who reads a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,49 +1,61 @@
 //! Backpressure: counters that the application and the I/O thread share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{
+    self,
+    Ordering::{AcqRel, Relaxed},
+};
+
+use crate::{
+    signal::Signal,
+    sync::{AtomicU8, AtomicUsize},
+};
+
+const WATCHED: u8 = 1;
+const FINISHED: u8 = 2;
 
 /// Bytes on the way from the application to QUIC, for one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SendFlow {
     queued: AtomicUsize,
-    waiting: AtomicBool,
-    watched: AtomicBool,
-    finished: AtomicBool,
+    waiting: Signal,
+    /// [`WATCHED`] and [`FINISHED`]: in one place, so that whoever comes second sees the other
+    end: AtomicU8,
+}
+
+impl Default for SendFlow {
+    fn default() -> Self {
+        Self { queued: AtomicUsize::new(0), waiting: Signal::new(false), end: AtomicU8::new(0) }
+    }
 }
 
 impl SendFlow {
     /// Application: reserves room for `bytes`. All or nothing: allowed while less than `limit` is queued, so
     /// that a large write never waits for ever. After `false` the I/O thread says when to try again.
     pub fn reserve(&self, bytes: usize, limit: usize) -> bool {
-        if self.queued.load(SeqCst) >= limit {
-            self.waiting.store(true, SeqCst);
-            if self.queued.load(SeqCst) >= limit {
-                return false;
-            }
-            self.waiting.store(false, SeqCst);
+        let is_full = || self.queued.load(Relaxed) >= limit;
+        if is_full() && self.waiting.arm(|| !is_full()) {
+            return false;
         }
-        self.queued.fetch_add(bytes, SeqCst);
+        self.queued.fetch_add(bytes, Relaxed);
         true
     }
 
     /// Application: wants to know when everything was acknowledged. `true`: it was already.
     pub fn watch(&self) -> bool {
-        self.watched.store(true, SeqCst);
-        self.finished.load(SeqCst)
+        self.end.fetch_or(WATCHED, AcqRel) & FINISHED != 0
     }
 
     /// I/O thread: `bytes` left the queue. `true`: the application waits for that and has to be told.
     #[must_use]
     pub fn release(&self, bytes: usize, limit: usize) -> bool {
-        let left = self.queued.fetch_sub(bytes, SeqCst) - bytes;
-        left < limit.div_ceil(2) && self.waiting.load(SeqCst) && self.waiting.swap(false, SeqCst)
+        let left = self.queued.fetch_sub(bytes, Relaxed) - bytes;
+        left < limit.div_ceil(2) && self.waiting.lower()
     }
 
     /// I/O thread: everything was acknowledged. `true`: the application has to be told.
     #[must_use]
     pub fn finish(&self) -> bool {
-        self.finished.store(true, SeqCst);
-        self.watched.load(SeqCst)
+        self.end.fetch_or(FINISHED, AcqRel) & WATCHED != 0
     }
 }
 
@@ -51,14 +63,14 @@ impl SendFlow {
 #[derive(Debug, Default)]
 pub struct ConnectionFlow {
     /// Bytes from the application that QUIC has not taken yet
-    pub datagrams_out: AtomicUsize,
+    pub datagrams_out: atomic::AtomicUsize,
     /// Datagrams that the application has not fetched yet
-    pub datagrams_in: AtomicUsize,
+    pub datagrams_in: atomic::AtomicUsize,
     /// Largest QUIC datagram that fits at present; 0: none
-    pub max_datagram: AtomicUsize,
+    pub max_datagram: atomic::AtomicUsize,
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

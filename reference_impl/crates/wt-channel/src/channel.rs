@@ -4,14 +4,18 @@
 //! consumer is never disturbed (see [`Signal`]). The way back works alike: a producer that found the queue full
 //! is woken after the consumer's next batch.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd},
-};
+use std::io;
+#[cfg(not(loom))]
+use std::os::fd::{AsFd, BorrowedFd};
 
+#[cfg(not(loom))]
 use crossbeam_queue::ArrayQueue;
 
-use crate::{signal::Signal, wake::Wake};
+#[cfg(loom)]
+use crate::model::{ArrayQueue, Wake};
+use crate::signal::Signal;
+#[cfg(not(loom))]
+use crate::wake::Wake;
 
 /// Any number of producers, one consumer.
 #[derive(Debug)]
@@ -56,6 +60,27 @@ impl<T> Channel<T> {
         self.queue.pop()
     }
 
+    /// Consumer: takes up to `limit` elements, and leaves the descriptor such that it can be waited for: it is
+    /// readable if there are more, and becomes so with the next.
+    pub fn drain(&self, limit: usize, mut take: impl FnMut(T)) {
+        self.clear();
+        let mut count = 0;
+        loop {
+            while count < limit {
+                let Some(element) = self.pop() else { break };
+                take(element);
+                count += 1;
+            }
+            // Even if the limit is what ended it: the queue may be empty all the same
+            if self.arm() {
+                return;
+            }
+            if count >= limit {
+                return self.notify();
+            }
+        }
+    }
+
     /// Consumer: after a batch of `pop`s. Whether a producer waits for room.
     pub fn pop_done(&self) -> bool {
         self.producer.lower()
@@ -92,13 +117,22 @@ impl<T> Channel<T> {
     }
 }
 
+#[cfg(loom)]
+impl<T> Channel<T> {
+    /// Consumer: sleeps until the descriptor is readable.
+    pub fn wait(&self) {
+        self.wake.wait();
+    }
+}
+
+#[cfg(not(loom))]
 impl<T> AsFd for Channel<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, poll};
@@ -125,6 +159,26 @@ mod tests {
         channel.flush();
         assert!(readable(&channel));
         assert!(!channel.arm(), "there is something");
+    }
+
+    /// Once lost: the consumer took as many as it may and the queue was empty then, so that nobody was to wake it
+    #[test]
+    fn a_batch_that_empties_the_queue_is_followed_by_a_wake_up() {
+        let channel = Channel::new(4).unwrap();
+        for round in 0..3 {
+            channel.push(round).unwrap();
+            channel.flush();
+            assert!(readable(&channel));
+            let mut taken = Vec::new();
+            channel.drain(1, |x| taken.push(x));
+            assert_eq!(taken, [round]);
+            assert!(!readable(&channel));
+        }
+        channel.push(3).unwrap();
+        channel.push(4).unwrap();
+        channel.flush();
+        channel.drain(1, drop);
+        assert!(readable(&channel), "there is one more");
     }
 
     #[test]
