@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "diff": ("conformance.cli.report", "diff_command"),
     "fuzz": ("conformance.cli.fuzz", "fuzz_command"),
     "deviants": ("conformance.cli.deviants", "deviants_command"),
+    "matrix": ("conformance.cli.matrix", "matrix_command"),
     "certify": ("conformance.cli.run", "certify_command"),
     "serve": ("conformance.cli.serve", "serve_command"),
 }

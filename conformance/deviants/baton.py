@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+from conformance.deviants.baton_faults import edit, play_with, reading
 from conformance.deviants.definition import deviant, override
 from conformance.peer.baton import (
     PATH,
@@ -15,11 +14,9 @@ from conformance.peer.baton import (
     Message,
     Move,
     OpenStream,
-    Options,
     Parameters,
     Reply,
     ResetStream,
-    Role,
     SendDatagram,
     SessionError,
     StopStream,
@@ -34,65 +31,6 @@ from conformance.peer.model.baton_endpoint import BatonBehaviour
 _PLAYED = ("DB-4.2-01", "DB-4.5-01")
 _STARTED = ("DB-4.1-01", "DB-4.2-01")
 MAX_BATON = 255
-Edit = Callable[[BatonMachine, Move], list[Move]]
-
-
-class EditedMachine(BatonMachine):
-    """A machine whose moves pass through an edit before they are carried out."""
-
-    edit: Edit
-
-    def _edited(self, moves: list[Move]) -> list[Move]:
-        return [result for move in moves for result in self.edit(self, move)]
-
-    def start(self) -> list[Move]:
-        """Edit the initial messages."""
-        return self._edited(super().start())
-
-    def accept(self, *, bidirectional: bool) -> tuple[Stream, list[Move]]:
-        """Edit what follows from a new stream."""
-        stream, moves = super().accept(bidirectional=bidirectional)
-        return stream, self._edited(moves)
-
-    def receive(self, stream: Stream, data: bytes, *, end_stream: bool) -> list[Move]:
-        """Edit what follows from data."""
-        return self._edited(super().receive(stream, data, end_stream=end_stream))
-
-    def reset(self, stream: Stream) -> list[Move]:
-        """Edit what follows from a reset."""
-        return self._edited(super().reset(stream))
-
-    def stopped(self, stream: Stream, *, unsent: bool = False) -> list[Move]:
-        """Edit what follows from STOP_SENDING."""
-        return self._edited(super().stopped(stream, unsent=unsent))
-
-    def datagram(self, data: bytes) -> list[Move]:
-        """Edit what follows from a datagram."""
-        return self._edited(super().datagram(data))
-
-    def no_credit(self) -> list[Move]:
-        """Edit what follows from too few streams."""
-        return self._edited(super().no_credit())
-
-
-def edit(behaviour: Behaviour, change: Edit, machine: type[EditedMachine] = EditedMachine) -> None:
-    """Let the machines of a behaviour's endpoint pass their moves through ``change``."""
-
-    class Edited(machine):  # type: ignore[misc, valid-type]
-        pass
-
-    Edited.edit = staticmethod(change)
-    play_with(behaviour, Edited)
-
-
-def play_with(behaviour: Behaviour, machine: type[BatonMachine], **options: Any) -> None:
-    """Let the endpoint of a behaviour play with another machine, or with other options."""
-
-    class Faulty(BatonBehaviour):
-        def machine(self, parameters: Parameters, given: Options) -> BatonMachine:
-            return machine(Role.SERVER, parameters, replace(given, **options), random.Random(1))
-
-    behaviour.baton = Faulty()
 
 
 # --- parameters ---
@@ -108,16 +46,6 @@ def elsewhere(behaviour: Behaviour) -> None:
     override(behaviour, "resource", resource)
 
 
-def _reading(behaviour: Behaviour, change: Callable[[dict[str, str]], None]) -> None:
-    class Careless(BatonBehaviour):
-        def read(self, query: list[tuple[str, str]]) -> Any:
-            values = dict(query)
-            change(values)
-            return super().read(list(values.items()))
-
-    behaviour.baton = Careless()
-
-
 @deviant("baton.any-version", "DB-3-03")
 def any_version(behaviour: Behaviour) -> None:
     """Does not look at the version (§3.1)."""
@@ -125,7 +53,7 @@ def any_version(behaviour: Behaviour) -> None:
     def change(values: dict[str, str]) -> None:
         values.pop("version", None)
 
-    _reading(behaviour, change)
+    reading(behaviour, change)
 
 
 @deviant("baton.any-value", "DB-3-04")
@@ -136,7 +64,7 @@ def any_value(behaviour: Behaviour) -> None:
         if not (values.get("baton", "").isdigit() and 0 < int(values["baton"]) <= MAX_BATON):
             values.pop("baton", None)
 
-    _reading(behaviour, change)
+    reading(behaviour, change)
 
 
 @deviant("baton.server-error", "DB-3-03", "DB-3-04", "DB-3-05")
@@ -153,7 +81,7 @@ def count_capped(behaviour: Behaviour) -> None:
         if values.get("count", "").isdigit() and int(values["count"]) > behaviour.baton.capacity:
             values["count"] = "1"
 
-    _reading(behaviour, change)
+    reading(behaviour, change)
 
 
 @deviant("baton.two-by-default", "DB-3-02", *_PLAYED)
@@ -177,7 +105,7 @@ def version_only(behaviour: Behaviour) -> None:
             values.pop("baton", None)
             values.pop("count", None)
 
-    _reading(behaviour, change)
+    reading(behaviour, change)
 
 
 # --- messages and transitions ---
@@ -219,7 +147,7 @@ def unfinished(behaviour: Behaviour) -> None:
     edit(behaviour, change)
 
 
-@deviant("baton.wrong-stream", "DB-4.2-03", *_PLAYED)
+@deviant("baton.wrong-stream", "DB-4.2-03", "DB-4.2-02", *_PLAYED)
 def wrong_stream(behaviour: Behaviour) -> None:
     """Answers on a new unidirectional stream instead of the bidirectional one of the client (§4.2)."""
 
