@@ -55,14 +55,41 @@ def test_messages_go_the_way_that_the_draft_says() -> None:
         (Arrival.PEER_BIDI, Outlet.SAME_STREAM),
         (Arrival.OWN_BIDI, Outlet.NEW_UNI),
     ):
-        assert BatonMachine(Role.CLIENT, count=1, value=1).receive(arrival, 9) == [Send(outlet, 10)]
+        server = BatonMachine(Role.SERVER, count=1, value=8)
+        server.start()
+        assert server.receive(arrival, 9) == [Send(outlet, 10)]
 
 
 def test_datagrams_follow_the_remainder() -> None:
-    assert SendDatagram(8) in BatonMachine(Role.CLIENT, count=1, value=1).receive(Arrival.UNI, 8)
+    assert SendDatagram(8) in BatonMachine(Role.CLIENT, count=1, value=8).receive(Arrival.UNI, 8)
     server = BatonMachine(Role.SERVER, count=1, value=6)
     assert server.start() == [Send(Outlet.NEW_UNI, 6)]
     assert server.receive(Arrival.PEER_BIDI, 7) == [SendDatagram(7), Send(Outlet.SAME_STREAM, 8)]
+
+
+def test_a_client_takes_as_many_openings_as_it_asked_for() -> None:
+    client = BatonMachine(Role.CLIENT, count=2, value=None)
+    assert client.receive(Arrival.UNI, 9) == [Send(Outlet.NEW_BIDI, 10)]
+    assert client.receive(Arrival.UNI, 9) == [Send(Outlet.NEW_BIDI, 10)]
+    assert client.receive(Arrival.UNI, 9) == [Close(SessionCode.SUS)]
+    for count, value, opening in ((1, 7, 8), (1, None, 0), (2, None, 0)):
+        client = BatonMachine(Role.CLIENT, count=count, value=value)
+        assert client.receive(Arrival.UNI, opening) == [Close(SessionCode.SUS)]
+
+
+def test_test_switches_lose_a_baton_each() -> None:
+    server = BatonMachine(Role.SERVER, count=2, value=9, lies=frozenset({1}), disinterest=frozenset({1}))
+    assert server.start() == [Send(Outlet.NEW_UNI, 9), Send(Outlet.NEW_UNI, 9, lie=True)]
+    assert server.active == 1
+    assert [server.takes_interest() for _ in range(3)] == [True, False, True]
+    assert server.lost() == [Close()]
+
+
+@given(value=st.integers(0, 255), padding=st.sampled_from([0, 63, 64, 16383, 16384]))
+def test_messages_are_encoded_and_read(value: int, padding: int) -> None:
+    parser = BatonParser()
+    parser.feed(encode_baton(value, padding))
+    assert parser.finish() == value
 
 
 def test_faults_close_the_session_once() -> None:
@@ -77,8 +104,8 @@ def test_faults_close_the_session_once() -> None:
 
 def test_a_reset_takes_a_baton_out() -> None:
     server = BatonMachine(Role.SERVER, count=2, value=6)
-    assert server.reset() == []
-    assert server.reset() == [Close()]
+    assert server.lost() == []
+    assert server.lost() == [Close()]
 
 
 @given(

@@ -59,10 +59,11 @@ class Outlet(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a baton and finish the stream."""
+    """Send a baton and finish the stream; with `lie` cut the message short and reset the stream (I_LIED)."""
 
     outlet: Outlet
     value: int
+    lie: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,48 +99,60 @@ class BatonMachine:
     Args:
         role: who we are.
         count: the number of batons, at least 1.
-        value: the initial baton (server: 1 to 255).
+        value: the initial baton, 1 to 255; a client that named none takes whatever comes (`None`).
+        lies: ordinals, from 0, of our messages that are cut and reset.
+        disinterest: ordinals, from 0, of the peer's streams that are stopped.
     """
 
-    def __init__(self, role: Role, *, count: int, value: int) -> None:
+    def __init__(
+        self,
+        role: Role,
+        *,
+        count: int,
+        value: int | None,
+        lies: frozenset[int] = frozenset(),
+        disinterest: frozenset[int] = frozenset(),
+    ) -> None:
         self.role = role
         self.active = count
         self._count = count
         self._value = value
+        self._lies, self._disinterest = lies, disinterest
+        self._messages = self._streams = 0
+        self._openings = count if role is Role.CLIENT else 0
         self._expected: Counter[int] = Counter()
         self.closed = False
 
     def start(self) -> list[Action]:
         """The first messages of a server (§ Setup); a client has none."""
-        if self.role is Role.CLIENT:
+        if self.role is Role.CLIENT or self._value is None:
             return []
-        return [self._send(Outlet.NEW_UNI, self._value) for _ in range(self._count)]
+        return [action for _ in range(self._count) for action in self._send(Outlet.NEW_UNI, self._value)]
+
+    def takes_interest(self) -> bool:
+        """The peer opened a stream. Where the answer is no, it is to be stopped, and its baton is lost."""
+        ordinal, self._streams = self._streams, self._streams + 1
+        return ordinal not in self._disinterest
 
     def receive(self, arrival: Arrival, value: int) -> list[Action]:
         """A message arrived on a stream (§ Processing a Baton Message)."""
         if self.closed:
             return []
-        if self.role is Role.SERVER:
-            if not self._expected[value]:
-                return self._close(SessionCode.SUS)
-            self._expected[value] -= 1
+        if not self._expects(arrival, value):
+            return self._close(SessionCode.SUS)
         actions: list[Action] = []
         if value % 7 == self.role.value:
             actions.append(SendDatagram(value))
         if value == 0:
             return actions + self._complete(after_peer=False)
-        following = (value + 1) % 256
-        actions.append(self._send(_OUTLETS[arrival], following))
-        if following == 0:
-            actions += self._complete(after_peer=True)
-        return actions
+        return actions + self._send(_OUTLETS[arrival], (value + 1) % 256)
 
     def malformed(self) -> list[Action]:
         """A stream or datagram ended with less, or more, than one message."""
         return self._close(SessionCode.BRUH)
 
-    def reset(self) -> list[Action]:
-        """A stream that carried a baton was reset: that baton is out of the game."""
+    def lost(self) -> list[Action]:
+        """A stream that carried a baton was reset or stopped: that baton is out of the game."""
         return [] if self.closed else self._complete(after_peer=False)
 
     def no_credit(self) -> list[Action]:
@@ -150,9 +163,25 @@ class BatonMachine:
         """The peer takes too long."""
         return self._close(SessionCode.BORED)
 
-    def _send(self, outlet: Outlet, value: int) -> Send:
+    def _expects(self, arrival: Arrival, value: int) -> bool:
+        """Whether this value was to come; strikes it off."""
+        if self._expected[value]:
+            self._expected[value] -= 1
+            return True
+        if self._openings and arrival is Arrival.UNI and value == (self._value or value) != 0:
+            # All batons of a session start with the same value.
+            self._openings, self._value = self._openings - 1, value
+            return True
+        return False
+
+    def _send(self, outlet: Outlet, value: int) -> list[Action]:
+        ordinal, self._messages = self._messages, self._messages + 1
+        if ordinal in self._lies:
+            return [Send(outlet, value, lie=True), *self._complete(after_peer=False)]
+        if value == 0:
+            return [Send(outlet, value), *self._complete(after_peer=True)]
         self._expected[(value + 1) % 256] += 1
-        return Send(outlet, value)
+        return [Send(outlet, value)]
 
     def _complete(self, *, after_peer: bool) -> list[Action]:
         self.active -= 1
@@ -213,11 +242,13 @@ class BatonParser:
 
 
 def encode_baton(value: int, padding: int = 0) -> bytes:
-    """A message (§ Baton message); `padding` below 64 keeps its length in one byte (RFC 9000 §16).
+    """A message (§ Baton message), its length in the shortest encoding (RFC 9000 §16).
 
     Raises:
-        ValueError: the padding is too long for this.
+        ValueError: the value is not one byte, or the padding is longer than 2^62-1 bytes.
     """
-    if not 0 <= padding < 64:
-        raise ValueError(f"{padding} bytes of padding")
-    return bytes([padding]) + bytes(padding) + bytes([value])
+    for power in range(4):
+        bits = (8 << power) - 2
+        if 0 <= padding < 1 << bits:
+            return ((power << bits) | padding).to_bytes(1 << power) + bytes(padding) + bytes([value])
+    raise ValueError(f"{padding} bytes of padding")

@@ -10,6 +10,7 @@ MAX_COUNT: Final = 1000
 MAX_BYTES: Final = 1 << 20
 MAX_CODE: Final = (1 << 32) - 1
 _MAX_FIELDS: Final = 100
+_MAX_ORDINALS: Final = 64
 
 
 class BadParameter(ValueError):
@@ -59,6 +60,17 @@ class Query:
             raise BadParameter(f"{name}={text[:40]!r} is not a number from {low} to {high}")
         return int(text)
 
+    def ordinals(self, name: str) -> frozenset[int]:
+        """Numbers between commas; none where the parameter is absent.
+
+        Raises:
+            BadParameter: they are none, or too many.
+        """
+        try:
+            return read_ordinals(self.text(name))
+        except ValueError as error:
+            raise BadParameter(f"{name}: {error}") from error
+
     def flag(self, name: str, default: bool = False) -> bool:
         """0 or 1."""
         return bool(self.number(name, int(default), high=1))
@@ -78,6 +90,18 @@ class Query:
             return None if text is None else bytes.fromhex(text)
         except ValueError as error:
             raise BadParameter(f"{name} is not hexadecimal") from error
+
+
+def read_ordinals(text: str) -> frozenset[int]:
+    """Numbers of at most nine digits between commas.
+
+    Raises:
+        ValueError: they are none, or more than 64.
+    """
+    words = [word for word in text.split(",", _MAX_ORDINALS) if word]
+    if any(not (word.isascii() and word.isdigit() and len(word) < 10) for word in words):
+        raise ValueError(f"{text[:40]!r} are not numbers between commas")
+    return frozenset(int(word) for word in words)
 
 
 def pattern(size: int) -> bytes:
