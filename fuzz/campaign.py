@@ -274,13 +274,14 @@ class Campaign:
         def same(candidate: op.Script) -> bool:
             return self._shows(quick, candidate, violation)
 
+        confirmed: bool | None = False
         try:
             if violation.oracle in ("model", "hang", "baton") or op.is_raw(script):
                 script = minimise(script, same, stop=lambda: self._clock() > until)
                 self._innocent.close()  # it may have starved meanwhile
                 confirmed = self._confirmed(violation, script)
-            else:
-                confirmed = False
+            elif violation.oracle == "innocent":
+                confirmed = all(self._hurts(quick, script) for _ in range(2)) or None
         finally:
             quick.drop()
         if confirmed is None:
@@ -288,6 +289,17 @@ class Campaign:
             return
         self._known.add(violation, script)
         self._record(self._finding(violation, script, seed, confirmed=confirmed))
+
+    def _hurts(self, executor: Executor, script: op.Script) -> bool:
+        """Play a script beside an innocent session; tell whether that one suffers."""
+        self._innocent.close()
+        if self._innocent.check() is not None:
+            return False  # it was hurt before
+        try:
+            executor.run(script)
+        except (TargetGone, Unjudged):
+            return False
+        return self._innocent.check() is not None
 
     def _confirmed(self, violation: Violation, script: op.Script) -> bool | None:
         """Play a script twice with all patience; None where the violation does not come again."""

@@ -12,7 +12,7 @@ from fuzz.violations import Violation
 
 # Seconds for echoes before a fence decides; patient: before they are missing for good.
 QUICK = 0.1
-PATIENT = 2.0
+PATIENT = 3.0
 PROBE = b"probe"
 
 

@@ -30,14 +30,16 @@ def replay_finding(value: dict[str, Any], url: str | None, *, ca: Path | None, i
 
     ``url`` None means the target of the finding. Raises RunError where file or target cannot be used.
     """
-    stored = value["target"]
+    stored = {} if url else value["target"]
+    known = {
+        name: stored[name] for name in ("connect_to", "origin", "declare_draft", "drafts") if name in stored
+    }
     given = RunOptions(
-        target=url or stored.get("given") or None,
-        ca=ca or (None if url else _path(stored.get("ca"))),
-        insecure=insecure or (not url and bool(stored.get("insecure"))),
-        connect_to=None if url else stored.get("connect_to"),
-        endpoint=list(stored.get("endpoints", [])),
-        declare_draft=stored.get("declare_draft"),
+        target=url or stored.get("given"),
+        ca=ca or (Path(stored["ca"]) if "ca" in stored else None),
+        insecure=insecure or stored.get("insecure") is True,
+        endpoint=list(value["target"].get("endpoint", [])),
+        **known,
     )
     with ExitStack() as stack:
         try:
@@ -91,10 +93,6 @@ def compare(value: dict[str, Any], target: Target) -> tuple[str, str]:
 def _at(found: Found, played: tuple[Any, ...]) -> str:
     step = min(found.step, len(played) - 1)
     return f"step {step + 1} ({played[step].name}): {found.violation.text}"
-
-
-def _path(text: object) -> Path | None:
-    return Path(text) if isinstance(text, str) else None
 
 
 __all__ = ["DRIFTED", "EXIT", "FIXED", "REPRODUCED", "compare", "replay_finding", "report"]

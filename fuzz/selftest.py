@@ -8,6 +8,7 @@ deviant and FIXED on the fault-free model server. The result is a table in Markd
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -150,6 +151,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--seconds", type=float, default=SECONDS)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the deviants end with this process
     chosen = arguments.deviants or list(DEVIANTS)
     needed = len(chosen) * NEEDED_DEVIANTS // len(DEVIANTS)
     return int(run(chosen, arguments.seeds, arguments.seconds) < needed)

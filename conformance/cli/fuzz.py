@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +14,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from conformance.access import approach
 from conformance.cli.run import run_options
 from conformance.harness.probe import ProbeFailed
-from conformance.harness.reach import check_disruption, reach
-from conformance.harness.setup import choose_drafts, start_embedded
+from conformance.harness.reach import addresses, check_disruption
+from conformance.harness.setup import check, choose_drafts, start_embedded
 from conformance.harness.target import Target
-from conformance.options import EMBEDDED, InvalidOption, RunOptions
+from conformance.options import CONNECTION, InvalidOption, RunOptions
 from conformance.peer.drafts import Draft
+from conformance.recording import stored_target
 from fuzz.campaign import Campaign
 from fuzz.machines import MACHINES, ROUNDS
 from reports.files import RunError
@@ -28,10 +31,7 @@ from reports.verdict import EXIT_INTERRUPTED
 DEFAULT_OUT: Final = Path("reports/out/fuzz")
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 # Options of ``run`` that mean something here.
-_CONNECTION: Final = (
-    "draft", "ca", "insecure", "endpoint", "connect_to", "header", "origin", "client_cert", "declare_draft",
-    "drafts", "allow_disruptive", "network", "target_pid", "connect_timeout",
-)  # fmt: skip
+_CONNECTION: Final = ("draft", *CONNECTION, "allow_disruptive", "target_pid")
 
 
 def parse_time(text: str) -> float:
@@ -75,10 +75,10 @@ def fuzz_command(
     number = secrets.randbits(32) if seed is None else seed
     console = Console(soft_wrap=True)
     with ExitStack() as stack:
-        located, chosen, draft = _reached(start_embedded(given, stack))
+        located, chosen, draft = _approached(given, stack)
         other = None
         if against is not None:
-            _, other, _ = _reached(start_embedded(RunOptions(target=against, **options), stack))
+            _, other, _ = _approached(RunOptions(target=against, **options), stack)
         console.print(f"seed {number} · {chosen.name} · draft {draft.value} · {max_time}", highlight=False)
         if machine == ("baton",) and "baton" not in chosen.endpoints:
             raise InvalidOption(f"--machine baton: name the endpoint of {chosen.name}: --endpoint baton=PATH")
@@ -91,7 +91,7 @@ def fuzz_command(
             out=out,
             pid=located.target_pid,
             resume=resume,
-            target_json=_stored(given),
+            target_json=stored_target(given),
             against=other,
         )
         with Live(console=console, refresh_per_second=4, transient=True) as live:
@@ -104,33 +104,22 @@ def fuzz_command(
 
 
 # The options of the connection are those of ``run``, declared once.
-fuzz_command.params[1:1] = [
-    parameter
-    for parameter in click.command()(run_options(lambda: None)).params
-    if parameter.name in _CONNECTION
-]
+fuzz_command.params[1:1] = click.command()(run_options(lambda: None, only=_CONNECTION)).params
 
 
-def _reached(options: RunOptions) -> tuple[RunOptions, Target, Draft]:
+def _approached(options: RunOptions, stack: ExitStack) -> tuple[RunOptions, Target, Draft]:
     """Return the target with what it offers, and the draft to speak."""
     if options.draft == "all":
         raise InvalidOption("--draft all: a campaign speaks one draft")
+    check(options)
+    started = start_embedded(options, stack)
     try:
-        located, target = reach(options)
+        # Judged by the real address: a relay in between would be on this machine.
+        check_disruption(replace(started, address=addresses(started)[0]), "fuzzing")
+        found, target = approach(started, stack)
     except ProbeFailed as error:
         raise RunError(str(error)) from None
-    check_disruption(located, "fuzzing")
-    return located, target, choose_drafts(options.draft, target.capabilities.drafts, target.name)[0]
-
-
-def _stored(given: RunOptions) -> dict[str, Any]:
-    """Return what a replay file keeps of the target: how it was named, no secrets."""
-    name = "" if given.target in (None, "embedded") else given.target
-    values: dict[str, Any] = {"given": name or "", "endpoints": list(given.endpoint)}
-    if given.target not in (None, *EMBEDDED):
-        values |= {"ca": str(given.ca) if given.ca else None, "insecure": given.insecure}
-        values |= {"connect_to": given.connect_to, "declare_draft": given.declare_draft}
-    return {key: value for key, value in values.items() if value not in (None, "", False)}
+    return found, target, choose_drafts(options.draft, target.capabilities.drafts, target.name)[0]
 
 
 def _progress(campaign: Campaign) -> Table:

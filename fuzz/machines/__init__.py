@@ -17,6 +17,8 @@ MACHINES: Final[Mapping[str, type[Machine]]] = {
     for machine in (SessionMachine, CapsuleMachine, BatonMachine, MutationMachine, PacketMachine)
 }
 # The order in which a campaign lets all of them play.
-ROUNDS: Final = ("sessions", "capsules", "sessions", "capsules", "baton", "mutation", "packets")
+ROUNDS: Final = tuple(
+    name for other in ("baton", "mutation", "packets") for name in ("sessions", "capsules", other)
+)
 
 __all__ = ["MACHINES", "ROUNDS", "Machine", "Stage"]

@@ -73,13 +73,13 @@ _BAD_FRAMES: Final[list[op.Operation]] = [
     op.Frame("control", 0, b"data"),
     *(op.Frame("connect", reserved(7), b"cut", missing) for missing in (1, 100)),
 ]
+_BAD_IDS: Final[list[op.Operation]] = [
+    op.OpenStream(0, bidi, b"x", fin, offset)
+    for bidi in (False, True)
+    for fin in (False, True)
+    for offset in (1, 2, 3)
+]
 _BAD_STREAMS: Final[list[op.Operation]] = [
-    *(
-        op.OpenStream(0, bidi, b"x", fin, offset)
-        for bidi in (False, True)
-        for fin in (False, True)
-        for offset in (1, 2, 3)
-    ),
     *(op.OtherUni(int(kind), b"") for kind in StreamType if kind != StreamType.WEBTRANSPORT),
     *(op.EndCritical(which, how) for which in _CRITICAL for how in _ENDINGS),
 ]
@@ -87,9 +87,6 @@ _BAD_DATAGRAMS: Final[list[op.Operation]] = [
     op.RawDatagram(data)
     for data in (b"", b"\x40", b"\x80\0\0", b"\xd0" + bytes(7), b"\xff" * 8, b"\xd0" + bytes(8))
 ]
-BAD_SESSIONS: Final = (
-    st.sampled_from(_BAD_FRAMES) | st.sampled_from(_BAD_STREAMS) | st.sampled_from(_BAD_DATAGRAMS)
-)
 IDENTIFIER_PAIRS: Final = st.sampled_from(
     [
         [op.Frame("control", int(kind), varint(value)) for value in values]
@@ -130,14 +127,17 @@ _BAD_LIMITS: Final[list[op.Operation]] = [
     *(op.Limit(kind, (1 << 60) + 1, blocked) for kind in _STREAM_KINDS for blocked in (False, True)),
 ]
 _OVERRUNS: Final[list[op.Operation]] = [op.Overrun(kind, excess) for kind in _KINDS for excess in (1, 500)]
-BAD_CAPSULES: Final = st.sampled_from(_BAD_CLOSES) | st.sampled_from(_BAD_LIMITS) | st.sampled_from(_OVERRUNS)
 REQUEST_VARIANTS: Final = st.sampled_from([op.Request(name) for name in sorted(REQUESTS)])
 
-# How a session goes to its end: with something that is not allowed, in an orderly way, or not at all.
+# How a session goes to its end: with something that is not allowed, or in an orderly way.
 Finale: TypeAlias = list[op.Operation]
+_BAD_SESSIONS: Final = (_BAD_FRAMES, _BAD_IDS, _BAD_STREAMS, _BAD_DATAGRAMS)
+_BAD_CAPSULES: Final = (_BAD_CLOSES, _BAD_LIMITS, _OVERRUNS)
 SESSION_FINALES: Final[st.SearchStrategy[Finale]] = st.one_of(
-    BAD_SESSIONS.map(_alone), IDENTIFIER_PAIRS, CLOSES.map(_alone), st.just([])
+    *(st.sampled_from(table).map(_alone) for table in _BAD_SESSIONS), IDENTIFIER_PAIRS, CLOSES.map(_alone)
 )
 CAPSULE_FINALES: Final[st.SearchStrategy[Finale]] = st.one_of(
-    BAD_CAPSULES.map(_alone), REQUEST_VARIANTS.map(_alone), CLOSES.map(_alone), st.just([])
+    *(st.sampled_from(table).map(_alone) for table in _BAD_CAPSULES),
+    REQUEST_VARIANTS.map(_alone),
+    CLOSES.map(_alone),
 )
