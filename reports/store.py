@@ -4,7 +4,7 @@
 events.ndjson        one line for the run, each wire event, each record and each case; flushed per case
 evidence/*.json      records, wire logs and replay line of a case
 evidence/*.replay.json  replay file of a case
-evidence/*.sqlog      qlog of a connection, of cases that want an explanation; beside it its TLS secrets, *.keys
+evidence/*.sqlog     qlog of a connection, of cases that want an explanation; *.keys: its TLS secrets
 results.json         the verdicts
 junit.xml            the same for CI
 index.html           the same for people
