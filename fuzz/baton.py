@@ -39,7 +39,7 @@ class BatonGame:
             self._peer = target.connect(draft, replace(target.options, quic=quic))
         except ConnectFailed as error:
             raise TargetGone(f"no connection: {error}") from None
-        self._interfered = self._malformed = False
+        self._interfered = False
         self.refused: Violation | None = None
         self._player: BatonPlayer | None = None
         options = Options(padding=lambda _: item.padding)
@@ -60,7 +60,6 @@ class BatonGame:
             return
         # Streams overtake each other: of two such messages either could be the reason of a close.
         self._interfered = True
-        self._malformed = item.cut > 0
         data = encode_message(item.value, bytes(item.padding)) + bytes(item.extra)
         data = data[: len(data) - item.cut] if item.cut else data
         if item.carrier == "datagram":
@@ -83,8 +82,9 @@ class BatonGame:
             reaction = f"connection_closed {closed.error_code:#x}"
             return Violation("baton", "connection-lives", reaction, "the connection was closed in a game")
         found = self._player.violations()
-        if self._interfered and not self._malformed:
-            # An unexpected message may be a reason to close, or not (AMB-30): no close is judged then.
+        if self._interfered:
+            # The message races with the last baton, and an unexpected one may be a reason to close, or not
+            # (AMB-30): how the session ends is not judged then.
             found = [item for item in found if item.requirement not in CLOSE_ROWS.values()]
         if not found:
             return None

@@ -30,7 +30,7 @@ from fuzz.violations import TargetGone, Unjudged, Violation
 
 # Hypothesis repeats parts of earlier examples once it has ten of them; sessions of their own find more.
 EXAMPLES: Final = 10
-STEPS: Final = 8
+STEPS: Final = 10
 # Seconds for the shrinking of one finding: by Hypothesis, then on the script itself.
 SHRINK_BY_CHOICES: Final = 3.0
 SHRINK_SCRIPT: Final = 10.0

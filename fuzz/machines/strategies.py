@@ -36,7 +36,7 @@ OPENINGS: Final = st.builds(
 )
 PLAIN_OPENINGS: Final = st.builds(op.OpenStream, st.just(0), st.booleans(), SMALL, st.just(True))
 DATAGRAMS: Final = st.builds(op.Datagram, SMALL)
-BURSTS: Final = st.lists(PLAIN_OPENINGS | OPENINGS | DATAGRAMS, min_size=4, max_size=10)
+BURSTS: Final = st.lists(PLAIN_OPENINGS | OPENINGS | DATAGRAMS, min_size=6, max_size=16)
 SENDS: Final = st.builds(op.Send, INDEX, PAYLOADS, st.booleans(), PIECES)
 ENDINGS: Final = (
     st.builds(op.Reset, INDEX, CODES)
