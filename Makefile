@@ -7,6 +7,7 @@ STAMPS      := $(VENV)/stamps
 OUT         ?= reports/out
 PYTEST_ARGS ?=
 FUZZ_TIME   ?= 10m
+TARGETS     ?= scenarios/targets.toml
 SAMPLE      ?= 0.02
 SEED        ?= 1
 
@@ -23,7 +24,7 @@ GOFMT       := $(shell command -v gofmt 2>/dev/null)
 IN_CRATES   := cd reference_impl && cargo
 
 RUST_INPUTS := $(CRATES) $(REFERENCE) $(wildcard reference_impl/Cargo.lock) \
-               $(shell find reference_impl -name target -prune -o \( -name '*.rs' -o -name 'Cargo.toml' \) -print 2>/dev/null)
+               $(shell find reference_impl -name target -prune -o \( -name '*.rs' -o -name 'Cargo.toml' -o -path '*/patches/*' \) -type f -print 2>/dev/null)
 REFERENCE_STAMP := $(if $(and $(REFERENCE),$(CARGO)),$(STAMPS)/reference)
 
 .DEFAULT_GOAL := help
@@ -76,13 +77,18 @@ test-python: setup
 
 test-rust:
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) test --workspace --locked,@echo "no crates to test")
+	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) test -p wt-channel --release --locked --test loom --target-dir target/loom --config 'build.rustflags=["--cfg=loom"]')
 
 deviants: setup ## each deviant against its own cases, and a seeded sample of the rest
 	$(BIN)/wtconform deviants --sample $(SAMPLE) --seed $(SEED)
 
-nightly: setup ## the long checks: the whole kill matrix, then a campaign where there are fuzz machines
-	$(BIN)/wtconform deviants
-	$(if $(FUZZ),$(MAKE) campaign,@echo "wtconform has no fuzz command in this checkout")
+# Each part runs whatever the ones before it found; a failure of any is a failure of all.
+nightly: setup ## the long checks: the whole kill matrix, all targets of TARGETS, then a campaign
+	@failed=0; \
+	$(BIN)/wtconform deviants || failed=1; \
+	$(BIN)/wtconform matrix $(TARGETS) --out $(OUT)/matrix || failed=1; \
+	$(if $(FUZZ),$(MAKE) campaign || failed=1;,echo "wtconform has no fuzz command in this checkout";) \
+	exit $$failed
 
 campaign: setup ## fuzz the embedded server for FUZZ_TIME
 	$(if $(FUZZ),$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME),@echo "wtconform has no fuzz command in this checkout"; exit 2)
