@@ -100,7 +100,7 @@ class BatonGame(Service):
 
     async def on_bidi(self, stream: WebTransportStream) -> None:
         carrier = _Carrier()
-        self._reset_when_stopped(stream, carrier)
+        self._watch_stops(stream, carrier)
         await self._take(stream, Arrival.PEER_BIDI, carrier)
 
     def on_datagram(self, data: bytes) -> None:
@@ -194,7 +194,7 @@ class BatonGame(Service):
             except (builtins.TimeoutError, TimeoutError):
                 await self._perform(self._machine.no_credit(), None)
                 return
-            self._reset_when_stopped(stream, carrier)
+            self._watch_stops(stream, carrier)
         try:
             if action.lie:
                 # The machine has counted this baton out.
@@ -226,14 +226,14 @@ class BatonGame(Service):
         self.tally.resets_sent[code] += 1
         await stream.reset(error_code=code)
 
-    def _reset_when_stopped(
-        self, stream: WebTransportStream | WebTransportSendStream, carrier: _Carrier
-    ) -> None:
-        """STOP_SENDING is answered by RESET_STREAM with WHATEVER, unless the stream has ended."""
+    def _watch_stops(self, stream: WebTransportStream | WebTransportSendStream, carrier: _Carrier) -> None:
+        """A stopped stream has lost its baton.
+
+        The transport has answered already, with a reset of the peer's code (RFC 9000 §3.5).
+        """
 
         async def stopped(event: Event) -> None:
             self.tally.stops_received[(event.data or {}).get("error_code")] += 1
-            await self._reset(stream, StreamCode.WHATEVER)
             await self._lose(carrier)
 
         stream.events.on(event_type=EventType.STOP_SENDING_RECEIVED, handler=stopped)
