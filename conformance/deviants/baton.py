@@ -14,6 +14,7 @@ from conformance.peer.baton import (
     Message,
     Move,
     OpenStream,
+    Options,
     Parameters,
     Reply,
     ResetStream,

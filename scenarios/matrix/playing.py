@@ -1,7 +1,7 @@
 """Judging one target of the list.
 
-It is started where it is one of ours or a known foreign server, and judged by ``wtconform run`` in a process of
-its own, so that no run can disturb the next one.
+It is started where it is one of ours or a known foreign server, and judged by ``wtconform run`` in a process
+of its own, so that no run can disturb the next one.
 """
 
 from __future__ import annotations
