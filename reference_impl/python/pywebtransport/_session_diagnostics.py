@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pywebtransport.types import Headers, SessionId, SessionState, StreamId
 
 if TYPE_CHECKING:
     from pywebtransport._session_base import SessionBase
 
-_FLOW_CONTROL_DRAFTS: Final = (16, 14)
-"""Drafts with session flow control; both ends of this library switch it on."""
-
 
 @dataclass(kw_only=True, frozen=True, slots=True)
 class SessionDiagnostics:
     """What is known of a session. Times are seconds of `time.perf_counter`, sizes are bytes.
 
-    Limits of the peer are 0: the core keeps flow control to itself.
+    Limits of the peer are 0 and `flow_control_negotiated` is `None`: the core keeps flow control to itself.
     """
 
     active_streams: list[StreamId]
@@ -31,7 +28,7 @@ class SessionDiagnostics:
     datagram_bytes_sent: int
     datagrams_received: int
     datagrams_sent: int
-    flow_control_negotiated: bool
+    flow_control_negotiated: bool | None
     headers: Headers
     is_client: bool
     local_data_consumed: int
@@ -73,7 +70,7 @@ class SessionDiagnostics:
             datagram_bytes_sent=session._datagram_bytes_sent,
             datagrams_received=session._datagrams_received,
             datagrams_sent=session._datagrams_sent,
-            flow_control_negotiated=session._draft in _FLOW_CONTROL_DRAFTS,
+            flow_control_negotiated=None,
             headers=session._headers,
             is_client=connection.is_client,
             local_data_consumed=session._bytes_received,
