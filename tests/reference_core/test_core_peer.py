@@ -16,6 +16,7 @@ from conformance.peer.wtheaders import uni_header
 
 from .support import DEADLINE, Side, core
 
+
 def seen(server: Side, peer: Peer, kind: int) -> bool:
     """Whether the server's application is told; the peer carries on meanwhile."""
 
