@@ -17,6 +17,7 @@ from conformance.harness.vocabulary import Vocabulary
 from conformance.peer.client import Peer
 from conformance.peer.drafts import FACTS, Draft, DraftFacts
 from conformance.peer.events import Json, WireEvent
+from conformance.peer.keylog import KeyLog
 from conformance.peer.options import PeerOptions, SessionRefused
 from conformance.peer.qpack import Field
 from conformance.peer.quic.options import QuicOptions
@@ -104,7 +105,7 @@ class Run(Vocabulary):
         base = self.target.options
         if base.flow_control is None and "flow_control" not in own and self.case.flow_control:
             own["flow_control"] = self.case.flow_control
-        return replace(base, **own, quic={**base.quic, **quic})
+        return replace(base, **own, quic={"keylog": KeyLog(), **base.quic, **quic})
 
     def connect(self, options: PeerOptions | None = None) -> Peer:
         """Open a connection and start HTTP/3 as the options say; raises ConnectFailed."""
@@ -175,7 +176,7 @@ class Run(Vocabulary):
 
     def mark(self) -> None:
         """Begin the window of the next expectation here: earlier events do not count."""
-        self._mark = len(self.peer.events)
+        self._mark = self.peer.events.mark()
 
     # --- records ---
 
@@ -205,7 +206,7 @@ class Run(Vocabulary):
         params = self._params(set_name, code, stream, streams, session or self._session)
         record = self._watch(requirement, set_name, params, also, soft)
         if not keep_mark:
-            self._mark = len(self.peer.events)
+            self._mark = self.peer.events.mark()
         if self.twin:
             grade = judge_record(record)
             if grade.raw in (Verdict.FAIL, Verdict.INCONCLUSIVE):
@@ -243,7 +244,7 @@ class Run(Vocabulary):
         def decided() -> bool:
             nonlocal position
             fresh = peer.events.since(position)
-            position += len(fresh)
+            position = peer.events.mark()
             seen.extend(item for event in fresh if (item := _reaction_json(event)) is not None)
             return peer.closed is not None or not more_needed(set_name, params, seen)
 

@@ -92,7 +92,8 @@ def static_name_reference(index: int, value: bytes) -> bytes:
 
 def literal(name: bytes, value: bytes, *, never_indexed: bool = False) -> bytes:
     """Encode a literal field line with a literal name, without Huffman coding (RFC 9204 §4.5.6)."""
-    return prefix_integer(len(name), 3, 0x30 if never_indexed else 0x20) + name + prefix_integer(len(value), 7) + value
+    flags = 0x30 if never_indexed else 0x20
+    return prefix_integer(len(name), 3, flags) + name + prefix_integer(len(value), 7) + value
 
 
 def encode_literal(fields: Iterable[Field]) -> bytes:
