@@ -254,7 +254,8 @@ class Endpoint:
         * WebTransport (draft-16 §5, §4.6): ``max_sessions`` (per connection), ``initial_max_data``,
           ``initial_max_streams_bidi``, ``initial_max_streams_uni`` (0 for all three: no session flow
           control), ``max_data_window`` (up to which the window of ``initial_max_data`` grows for a peer
-          that is held up by it, 16 MiB), ``max_buffered_streams``, ``max_buffered_datagrams`` (before their session is known).
+          that is held up by it, 16 MiB), ``max_buffered_streams``, ``max_buffered_datagrams`` (before their
+          session is known).
         * Limits: ``max_connections`` (server, 10000), ``max_handshakes_per_address`` (from which on Retry is
           demanded; 0: always), ``event_queue`` (slots, 65536), ``command_queue`` (slots, 16384),
           ``stream_read_buffer``, ``stream_write_buffer``, ``max_datagrams_queued`` (per connection, received
