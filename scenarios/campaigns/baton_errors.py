@@ -229,7 +229,7 @@ def _serving(behaviour: Behaviour, seen: list[WireEvent]) -> Iterator[str]:
     thread = threading.Thread(target=link.serve, args=(stop,), name="model server")
     thread.start()
     try:
-        yield f"https://127.0.0.1:{link.address[1]}{PATH}"
+        yield f"https://127.0.0.1:{link.address[1]}/"
     finally:
         stop.set()
         thread.join()
