@@ -30,7 +30,7 @@ REFERENCE_STAMP := $(if $(and $(REFERENCE),$(CARGO)),$(STAMPS)/reference)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup certify test test-python test-rust check check-python check-rust check-peers check-tree fmt pages \
-        deviants nightly campaign lock clean
+        deviants peers nightly campaign lock clean
 
 help: ## this list
 	@echo "usage: make TARGET"
@@ -78,6 +78,11 @@ test-python: setup
 test-rust:
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) test --workspace --locked,@echo "no crates to test")
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) test -p wt-channel --release --locked --test loom --target-dir target/loom --config 'build.rustflags=["--cfg=loom"]')
+
+# What the tests of foreign servers and the comparison of codecs run; tests of what is not built are skipped with a reason.
+peers: setup ## build the foreign servers and the codec host of the core
+	$(BIN)/python -m scenarios.peers build
+	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) build --quiet --package wt-fuzz-host --locked,@echo "no crates to build")
 
 deviants: setup ## each deviant against its own cases, and a seeded sample of the rest
 	$(BIN)/wtconform deviants --sample $(SAMPLE) --seed $(SEED)

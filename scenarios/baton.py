@@ -363,6 +363,8 @@ def judge_credit(run: Run, *, grant: bool) -> None:
     session.open_uni(encode_message(6), end_stream=True)
     run.peer.wait(lambda: bool(session.incoming_bidi))
     stream = run.first_of(session, "bidi")
+    if stream is not None:
+        run.peer.wait(lambda: stream.received_length >= allowed)
     if not grant:
         end = await_close(run, player, PATIENCE)
         run.informational("DB-4.2-08", "end of a session without credit", end)

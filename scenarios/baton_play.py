@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from conformance.harness.run import ABSENT, Run, TwinFailed
-from conformance.harness.target import Unsupported
+from conformance.harness.run import Run, TwinFailed
+from conformance.harness.target import ABSENT, Unsupported
 from conformance.peer.baton import CloseSession, Move, OpenStream, Options, Parameters, Reply
 from conformance.peer.baton.player import BatonPlayer
 from conformance.peer.client import Peer

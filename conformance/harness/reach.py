@@ -11,11 +11,13 @@ import socket
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from conformance.harness.embedded import CONTRACT_PATHS
 from conformance.harness.probe import ProbeFailed, probe
-from conformance.harness.setup import endpoint_of, make_target, may_disrupt
-from conformance.harness.target import Target
+from conformance.harness.setup import ALL, endpoint_of, make_target, may_disrupt
+from conformance.harness.target import ABSENT, Target
 from conformance.options import InvalidOption, RunOptions
-from conformance.peer.options import FailureClass
+from conformance.peer.drafts import Draft, newest
+from conformance.peer.options import ConnectFailed, FailureClass, SessionRefused
 
 # Failures after which another address of the same host may still answer.
 ELSEWHERE: tuple[FailureClass, ...] = ("unreachable", "timeout")
@@ -31,7 +33,7 @@ def reach(options: RunOptions) -> tuple[RunOptions, Target]:
     for address in addresses(options):
         located = replace(options, address=address)
         try:
-            return _probed(located)
+            return _present(*_probed(located))
         except ProbeFailed as error:
             # The first address that answers at all has the most to say about what is wrong.
             if error.reason_class not in ELSEWHERE:
@@ -54,6 +56,28 @@ def _probed(options: RunOptions) -> tuple[RunOptions, Target]:
             return elsewhere, target.with_capabilities(probe(target))
         except ProbeFailed:
             raise error from None
+
+
+def _present(options: RunOptions, target: Target) -> tuple[RunOptions, Target]:
+    """Replace ``--endpoint all`` by the endpoints of the contract that the target really has."""
+    draft = newest(target.capabilities.drafts)
+    if ALL not in options.endpoint or draft is None:
+        return options, target
+    found = [f"{name}={path}" for name, path in CONTRACT_PATHS.items() if _answers(target, draft, path)]
+    named = [value for value in options.endpoint if value != ALL]
+    present = replace(options, endpoint=[*found, *named])
+    return present, replace(target, endpoints=make_target(present).endpoints)
+
+
+def _answers(target: Target, draft: Draft, path: str) -> bool:
+    try:
+        with target.connect(draft) as peer:
+            target.establish(peer, path)
+    except SessionRefused as error:
+        return error.status not in ABSENT
+    except ConnectFailed:
+        return False
+    return True
 
 
 def addresses(options: RunOptions) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from conformance.harness.case import Case
-from conformance.harness.target import Target, Unsupported
+from conformance.harness.target import ABSENT, Target, Unsupported
 from conformance.harness.vocabulary import Vocabulary
 from conformance.peer.client import Peer
 from conformance.peer.drafts import FACTS, Draft, DraftFacts
@@ -46,10 +46,11 @@ Judging = ExpectRecord | CheckRecord | InformationalRecord
 # A reaction that stays out is missing only after this long, or after this many round trips.
 MIN_DEADLINE = 2.0
 DEADLINE_ROUND_TRIPS = 20
-# Statuses with which a server says that it has no such endpoint of the contract (docs/endpoints.md).
-ABSENT = frozenset({404, 405, 501})
 # Reactions kept per expectation: more would only repeat themselves.
 MAX_REACTIONS = 200
+# Data that comes back by the thousand must not push the end of its session out of the record.
+BULK = frozenset({"WtStreamData", "WtDatagram"})
+MAX_BULK = 50
 
 _QUIC_FIELDS = frozenset(item.name for item in fields(QuicOptions))
 
@@ -267,7 +268,7 @@ class Run(Vocabulary):
             params=params,
             window_s=round(self.deadline, 3),
             ended_by=ended_by,
-            events=tuple(seen[:MAX_REACTIONS]),
+            events=tuple(_kept(seen)),
             absence=by_absence,
             also=also,
             limit=row.limit.value,
@@ -381,6 +382,14 @@ class Run(Vocabulary):
     def good_fields(self, path: str | None = None) -> list[Field]:
         """Return the correct session request of the draft."""
         return self.peer.connect_request_fields(path)
+
+
+def _kept(seen: list[dict[str, Json]]) -> list[dict[str, Json]]:
+    """Bound the events of a record: of body data and datagrams only the first ones are kept."""
+    bulk = [item for item in seen if item.get("name") in BULK]
+    rest = [item for item in seen if item.get("name") not in BULK]
+    kept = {id(item) for item in (*bulk[:MAX_BULK], *rest[:MAX_REACTIONS])}
+    return [item for item in seen if id(item) in kept]
 
 
 def _reaction_json(event: WireEvent) -> dict[str, Json] | None:

@@ -167,10 +167,14 @@ def _trust(options: RunOptions) -> dict[str, Any]:
     }
 
 
+# Value of --endpoint for all default paths of the contract that the target has.
+ALL = "all"
+
+
 def _endpoints(options: RunOptions) -> dict[str, str]:
     found: dict[str, str] = {}
     for value in options.endpoint:
-        if value == "all":
+        if value == ALL:
             found.update(CONTRACT_PATHS)
             continue
         for name, path in parse_pairs([value], "=", "endpoint"):

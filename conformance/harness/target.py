@@ -12,8 +12,8 @@ from conformance.peer.options import Opener, PeerOptions
 from conformance.peer.session import Session
 from reports.judgement.records import UnsupportedKind
 
-# Endpoints of docs/endpoints.md on whose sessions bidirectional streams of the client are echoed.
-ECHOING = frozenset({"echo"})
+# Statuses with which a server says that it has no such endpoint of the contract (docs/endpoints.md).
+ABSENT = frozenset({404, 405, 501})
 
 
 class Unsupported(Exception):

@@ -261,6 +261,10 @@ class Endpoint:
             self._objects.pop(stream.handle, None)
         self.put(SESSION_CLOSED, session.handle, code, reason, source)
 
+    def answer_stops_with(self, session: int, code: int | None) -> None:
+        """Choose the answer to STOP_SENDING; the stand-in only checks the handle."""
+        self._get(session, _Session)
+
     def drain_session(self, session: int) -> None:
         other = self._get(session, _Session).peer
         other.endpoint.put(SESSION_DRAINING, other.handle)

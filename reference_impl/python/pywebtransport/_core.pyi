@@ -328,6 +328,12 @@ class Endpoint:
     def drain_session(self, session: int) -> None:
         """WT_DRAIN_SESSION (draft-16 §4.7)."""
 
+    def answer_stops_with(self, session: int, code: int | None) -> None:
+        """Application code of the resets that answer the peer's STOP_SENDING from now on (RFC 9000 §3.5).
+
+        ``None`` copies the peer's code, which is the default.
+        """
+
     def send_datagram(self, session: int, data: Buffer) -> bool:
         """Queue a datagram.
 

@@ -218,6 +218,20 @@ class WebTransportSession(SessionBase):
         """What is known of the session."""
         return SessionDiagnostics.of(self)
 
+    def answer_stops_with(self, *, error_code: int | None) -> None:
+        """Choose the code of the resets that answer STOP_SENDING; None copies the peer's (the default).
+
+        RFC 9000 §3.5 leaves the code to the protocol of the application.
+
+        Raises:
+            SessionError: the session is not open.
+        """
+        self._require(*_OPEN)
+        try:
+            self._driver.core.answer_stops_with(self._handle, error_code)
+        except _core.HandleError:
+            raise self._closed_error() from None
+
     # The end
 
     async def drain(self) -> None:

@@ -204,12 +204,6 @@ impl Flow {
         }
     }
 
-    /// Body bytes that the peer may still send.
-    pub(crate) fn receive_credit(&self) -> u64 {
-        let account = &self.recv_data;
-        account.limit.saturating_add(account.slack).saturating_sub(account.used)
-    }
-
     /// A stream ended and its final size is not known.
     pub(crate) fn lost_count(&mut self) {
         self.recv_data.lost = true;
@@ -317,7 +311,6 @@ mod tests {
         // Held up at the limit before the last
         assert_eq!(flow.peer_blocked(10), Some(Capsule::MaxData(30)));
         assert_eq!(flow.peer_blocked(20), None, "that window is history");
-        assert_eq!(flow.receive_credit(), 20);
         assert!(flow.received(20).is_ok());
         assert_eq!(flow.consumed(20), Some(Capsule::MaxData(50)));
         assert_eq!(flow.peer_blocked(50), None, "six more are not worth a capsule");

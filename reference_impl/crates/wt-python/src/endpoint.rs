@@ -147,6 +147,10 @@ impl Endpoint {
         self.0.drain_session(session).map_err(failure)
     }
 
+    fn answer_stops_with(&self, session: Handle, code: Option<u32>) -> PyResult<()> {
+        self.0.answer_stops_with(session, code).map_err(failure)
+    }
+
     fn send_datagram(&self, session: Handle, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         with_bytes(data, |data| self.0.send_datagram(session, data))?.map_err(failure)
     }

@@ -221,6 +221,11 @@ impl Endpoint {
         self.of_session(session, ConnectionCommand::DrainSession { session })
     }
 
+    /// Application code of the resets that answer the peer's STOP_SENDING; `None` copies the peer's.
+    pub fn answer_stops_with(&self, session: Handle, code: Option<u32>) -> Result<(), Failure> {
+        self.of_session(session, ConnectionCommand::AnswerStops { session, code })
+    }
+
     fn flow_of(&self, session: Handle) -> Result<(Handle, Arc<ConnectionFlow>), Failure> {
         let inbox = self.inbox();
         let connection = *inbox.sessions.get(&session).ok_or(Failure::Gone("session"))?;

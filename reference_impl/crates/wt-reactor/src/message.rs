@@ -52,6 +52,10 @@ pub(crate) enum ConnectionCommand {
     DrainSession {
         session: Handle,
     },
+    AnswerStops {
+        session: Handle,
+        code: Option<u32>,
+    },
     /// `data` begins with [`DATAGRAM_HEADROOM`] free bytes
     Datagram {
         session: Handle,

@@ -86,6 +86,8 @@ class BatonGame(Service):
 
     async def act(self) -> None:
         """The first batons, then a watch over the pace of the peer."""
+        # draft §4.6: whatever code a STOP_SENDING has, it is answered with WHATEVER.
+        self.session.answer_stops_with(error_code=StreamCode.WHATEVER)
         await self._perform(self._machine.start(), None)
         while not self._machine.closed:
             self._moved.clear()

@@ -110,13 +110,6 @@ impl Connection {
         }
     }
 
-    /// Body bytes that the peer may still send in the stream's session; `None` without flow control. A driver that
-    /// reads one more than that, however much waits for the application, sees every peer that goes beyond.
-    pub fn receive_credit(&self, stream: StreamId) -> Option<u64> {
-        let session = self.data.get(&stream).and_then(|data| self.sessions.get(&data.session))?;
-        session.flow.as_ref().map(|flow| flow.receive_credit())
-    }
-
     /// `bytes` of body were read from QUIC. `false`: they are beyond the limit and the session is closed.
     #[must_use]
     pub fn body_received(&mut self, stream: StreamId, bytes: u64) -> bool {
@@ -251,13 +244,14 @@ impl Connection {
         }
     }
 
-    /// The peer's STOP_SENDING is answered with a plain reset of the same code: the peer wants nothing of the
-    /// stream any more (RFC 9000 §3.5, RESET_STREAM_AT §5.4).
+    /// The peer's STOP_SENDING is answered with a plain reset: the peer wants nothing of the stream any more
+    /// (RFC 9000 §3.5, RESET_STREAM_AT §5.4). The code is the peer's unless the application chose one.
     pub(super) fn data_stopped(&mut self, id: StreamId, code: u64) {
         let Some(data) = self.data.get_mut(&id).filter(|data| data.send_open) else { return };
         data.send_open = false;
         let session = data.session;
-        self.reset(id, code);
+        let chosen = self.sessions.get(&session).and_then(|state| Some((state.draft, state.stop_answer?)));
+        self.reset(id, chosen.map_or(code, |(draft, answer)| code::from_application(draft, answer)));
         self.events.push_back(Event::StreamStopped { session, stream: id, code: code::to_application(code) });
         self.forget_finished(id);
     }

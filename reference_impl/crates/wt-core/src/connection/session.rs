@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub(super) require_protocol: bool,
     /// We sent a drain capsule
     drained: bool,
+    /// Application code that answers the peer's STOP_SENDING; none: the peer's own
+    pub(super) stop_answer: Option<u32>,
 }
 
 impl Session {
@@ -80,6 +82,7 @@ impl Connection {
             protocols,
             require_protocol,
             drained: false,
+            stop_answer: None,
         }
     }
 
@@ -118,6 +121,13 @@ impl Connection {
         if state.draft.facts().has_drain && !std::mem::replace(&mut state.drained, true) {
             self.send_capsule(session, &Capsule::Drain);
         }
+        Ok(())
+    }
+
+    /// Chooses the application code of the resets that answer the peer's STOP_SENDING from now on; `None` copies
+    /// the peer's, as is the default. RFC 9000 §3.5 leaves the code to the application's protocol.
+    pub fn answer_stops_with(&mut self, session: SessionId, code: Option<u32>) -> Result<(), SessionError> {
+        self.sessions.get_mut(&session).ok_or(SessionError::Unknown)?.stop_answer = code;
         Ok(())
     }
 

@@ -88,6 +88,11 @@ impl Connection {
                     let _ = self.core.drain_session(id);
                 }
             }
+            Command::AnswerStops { session, code } => {
+                if let Some(id) = id(session) {
+                    let _ = self.core.answer_stops_with(id, code);
+                }
+            }
             Command::Datagram { session, data } => self.datagram(session, data, sink),
             Command::Open { session, stream, dir, flow } => {
                 if self.opening.len() >= self.config.limits.max_opening_streams {

@@ -60,11 +60,7 @@ impl Connection {
             Reader::Application => {
                 let limits = &self.config.limits;
                 let window = self.config.transport.receive_window as usize;
-                // All that the session's limit covers is taken, and a byte more: a peer that goes beyond is noticed
-                // even if the application does not read
-                let credit = self.core.receive_credit(wt_core::StreamId(stream.id.into()));
-                let credit = credit.map_or(0, |x| usize::try_from(x).unwrap_or(usize::MAX).saturating_add(1));
-                let room = limits.stream_read_buffer.saturating_sub(stream.outstanding).max(credit);
+                let room = limits.stream_read_buffer.saturating_sub(stream.outstanding);
                 let room = room.min(window.saturating_sub(self.outstanding)).min(READ);
                 if room == 0 {
                     // What arrives meanwhile changes nothing
