@@ -373,6 +373,7 @@ def judge_credit(run: Run, *, grant: bool) -> None:
         "DB-4.2-07", "bytes sent within the credit", "==", allowed, stream.received_length if stream else 0
     )
     if stream is not None:
-        run.peer.quic.inject_frames(MAX_STREAM_DATA + bytes([stream.id]) + b"\x40\x40")
+        # 16383 bytes: the padding of the target's message is its own choice.
+        run.peer.quic.inject_frames(MAX_STREAM_DATA + bytes([stream.id]) + b"\x7f\xff")
         run.peer.wait(lambda: stream.done)
     run.check("DB-4.2-07", "value once credit came", "==", 7, first_value(stream) if stream else None)
