@@ -199,6 +199,14 @@ def draft_of(case: Case, deviant: Deviant | None, drafts: Sequence[Draft]) -> Dr
     return next((draft for draft in drafts if draft in case.drafts and draft in allowed), None)
 
 
+def _another_game(case: Case, deviant: Deviant) -> bool:
+    """Tell whether a scenario of an application meets a fault that is none of that application.
+
+    A game of Devious Baton uses all of the protocol at once, so that a fault below it shows anywhere.
+    """
+    return case.area.startswith("scenario-") and not deviant.id.startswith("baton.")
+
+
 def compute(
     deviants: Sequence[Deviant],
     cases: Sequence[Case],
@@ -234,7 +242,7 @@ def compute(
             if not own and (judge_cases or undeclared):
                 judged_rows = laboratory.baseline(case, draft).judgement.requirements
                 own = not set(deviant.requirements).isdisjoint(judged_rows)
-            if not own and sample < 1.0 and generator.random() >= sample:
+            if not own and (_another_game(case, deviant) or (sample < 1.0 and generator.random() >= sample)):
                 continue
             before = laboratory.baseline(case, draft)
             if changed.isdisjoint(before.asked):

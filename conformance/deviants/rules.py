@@ -63,6 +63,7 @@ UNSEEN: Mapping[str, str] = {
     "unknown-uni-stream": "RFC 9114 §6.2 lets a server discard the stream instead of stopping it",
     "uni-header-truncated": "to ignore the stream is the reaction",
     "datagram-of-ended-session": "to ignore the datagram is the reaction",
+    "datagram-buffer-full": "to drop the datagram is the reaction, and one more that is kept shows nowhere",
     "data-exceeded": "flow-control.data-not-counted shows it: the limit must not rise meanwhile",
     "control-frame-oversized": "RFC 9114 §10.5 leaves the bound to the server",
     "early-data-oversized": "RFC 9114 §10.5 leaves the bound to the server",
