@@ -12,12 +12,12 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
+from conformance.harness.process import resident
 from conformance.harness.reach import reach
 from conformance.harness.setup import start_embedded
 from conformance.options import RunOptions
 from conformance.peer.drafts import Draft
 from fuzz.campaign import Campaign
-from fuzz.oracles import resident
 
 MARKS: Final = (20_000, 200_000)
 MAX_SECONDS: Final = 7200.0

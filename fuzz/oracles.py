@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Final
 
+from conformance.harness.process import resident
 from conformance.harness.target import Target
 from conformance.peer.client import Peer
 from conformance.peer.drafts import Draft
@@ -113,17 +113,6 @@ class Memory:
             text = f"the target's memory grew from {self.first >> 20} to {self.last >> 20} MiB"
             return Violation("memory", "memory", "grown", text)
         return None
-
-
-def resident(pid: int) -> int | None:
-    """Return the resident memory of a process in bytes, None where it does not exist (any more)."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    state = next((line for line in text.splitlines() if line.startswith("State:")), "")
-    size = next((line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:")), None)
-    return None if size is None or "Z" in state.split()[1:2] else int(size) * 1024
 
 
 def wait_until_back(target: Target, draft: Draft, seconds: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conformance.harness.embedded import CONTRACT_PATHS
-from conformance.harness.target import Capabilities, Target
+from conformance.harness.target import Target
 from conformance.peer.openers import MemoryOpener
 from conformance.peer.options import PeerOptions
 from conformance.peer.quic import Host
@@ -20,8 +20,3 @@ def memory_target(name: str, make_host: Callable[[], Host], *, declared_draft: i
         options=PeerOptions(),
         declared_draft=declared_draft,
     )
-
-
-def full_capabilities(probed: Capabilities, known: Capabilities) -> Capabilities:
-    """Return the capabilities of the fault-free server where a deviant's own probe is the fault's victim."""
-    return known if not probed.drafts else probed

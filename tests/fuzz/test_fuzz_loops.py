@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from conformance.harness.process import resident
 from conformance.harness.target import Target
 from conformance.peer.drafts import DRAFTS, Draft
 from conformance.peer.model import ModelServer
@@ -24,7 +25,7 @@ from fuzz.findings import Finding
 from fuzz.machines import MACHINES, ROUNDS
 from fuzz.machines.mutation import RECORDED
 from fuzz.mutate import MUTATIONS, mutated, play_raw, recorded
-from fuzz.oracles import Innocent, Memory, resident
+from fuzz.oracles import Innocent, Memory
 from fuzz.packets import FORMS, PacketSender
 from fuzz.replay import compare
 from fuzz.violations import Violation
