@@ -199,6 +199,55 @@ def changed_code(run: Run) -> None:
     run.expect("RSR-5.2-04", "transport-error", code=0x05, session=session)
 
 
+# Bytes of the body that are sent, and how many of them the Reliable Size covers beside the header.
+PREFIXES = {"header-only": (0, 0), "part": (20, 10), "all": (20, 20)}
+
+
+@case(
+    "quic-extension.reliable-bytes",
+    "RSR-5-04",
+    needs=("observe",),
+    drafts=SINCE_14,
+    variants=PREFIXES,
+    witness="reliable-stream-reset-10 §5; draft-16 §4.4: the header is delivered",
+)
+@case(
+    "quic-extension.reset-overtakes",
+    "RSR-5-05",
+    needs=("observe",),
+    drafts=SINCE_14,
+    variants=PREFIXES,
+    witness="reliable-stream-reset-10 §5: delivery waits for the bytes",
+)
+def reliable_bytes(run: Run) -> None:
+    """The application gets the reliable bytes of a stream and then its reset, however close they arrive.
+
+    reliable-stream-reset-10 §5, §5.3 and draft-16 §4.4. Stream and reset are in one packet, or the reset
+    comes first.
+    """
+    session = run.establish(run.observe_path())
+    need_extension(run)
+    stream, header = run.reserve_uni(), uni_header(session.id)
+    length, reliable = run.variant
+    data = header + bytes(length)
+    frames = [
+        b"\x0a" + varint(stream) + varint(len(data)) + data,
+        reset_stream_at(stream, CODE, len(data), len(header) + reliable),
+    ]
+    requirement = run.case.requirements[0]
+    if requirement == "RSR-5-05":
+        run.peer.quic.inject_frames(frames[1])
+        run.flush()
+        run.peer.quic.inject_frames(frames[0])
+    else:
+        run.peer.quic.inject_frames(b"".join(frames))
+    codes = [record.get("code") for record in run.observed("reset")]
+    run.check(requirement, "codes of the resets that the application saw", "==", [7], codes)
+    if reliable:
+        received = sum(record.get("length", 0) for record in run.observed("data"))
+        run.check(requirement, "bytes that the application got", ">=", reliable, received)
+
+
 @case("quic-extension.datagram-frame-types", "QD-4-01", witness="RFC 9221 §4: types 0x30 and 0x31")
 def datagram_frame_types(run: Run) -> None:
     """DATAGRAM frames with and without a length, several in a packet, are understood.

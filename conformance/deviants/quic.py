@@ -116,6 +116,34 @@ def reliable_zero(behaviour: Behaviour) -> None:
     refuse(behaviour, lambda: lambda frame: frame.details.get("reliable_size") == 0)
 
 
+@deviant("frames.reliable-all", "RSR-5-04", "RSR-5-05", drafts=SINCE_14)
+def reliable_all(behaviour: Behaviour) -> None:
+    """Refuses a Reliable Size that is the Final Size (reliable-stream-reset-10 §4, §5)."""
+
+    def wrong(frame: Frame) -> bool:
+        size = frame.details.get("reliable_size")
+        return bool(size) and size == frame.details["final_size"]
+
+    refuse(behaviour, lambda: wrong)
+
+
+@deviant("frames.reset-overtakes", "RSR-5-05", drafts=SINCE_14)
+def reset_overtakes(behaviour: Behaviour) -> None:
+    """Refuses RESET_STREAM_AT ahead of any byte of the stream (reliable-stream-reset-10 §5)."""
+
+    def make() -> Callable[[Frame], bool]:
+        begun: set[object] = set()
+
+        def wrong(frame: Frame) -> bool:
+            if frame.frame_type in STREAM:
+                begun.add(frame.details["stream_id"])
+            return frame.frame_type == RESET_STREAM_AT and frame.details["stream_id"] not in begun
+
+        return wrong
+
+    refuse(behaviour, make)
+
+
 @deviant("frames.second-reset", "RSR-5.2-01", "RSR-5.2-03", drafts=SINCE_14)
 def second_reset(behaviour: Behaviour) -> None:
     """Refuses a second RESET_STREAM_AT with another Reliable Size (reliable-stream-reset-10 §5.2)."""
