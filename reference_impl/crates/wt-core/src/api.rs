@@ -106,7 +106,7 @@ pub enum Action {
         /// Bytes from the start of the stream that are delivered nevertheless
         reliable_size: u64,
     },
-    /// Send STOP_SENDING; nothing more is read from the stream.
+    /// Send STOP_SENDING, unless all has been received; nothing more is read from the stream.
     Stop {
         /// The stream
         stream: StreamId,

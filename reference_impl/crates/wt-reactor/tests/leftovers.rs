@@ -118,6 +118,48 @@ fn sessions_that_ended_leave_nothing() {
     } {}
 }
 
+/// A session that the server has not answered, and a stream in it of which everything has arrived there.
+fn early_stream(pair: &mut Pair) -> (u64, u64) {
+    let (before, _) = streams(pair);
+    let session = pair.client.endpoint.request_session(pair.client_connection, request("/early")).unwrap();
+    let stream = pair.client.endpoint.open_stream(session, Dir::Uni).unwrap();
+    // At once, so that header and end travel together
+    pair.client.write(stream, "early", true);
+    pair.client.expect("StreamOpened", |x| matches!(x, Event::StreamOpened { .. }).then_some(()));
+    // With everything acknowledged the client forgets it; the CONNECT stream stays
+    while streams(pair).0 != before + 1 {}
+    let there = pair.server.expect("SessionRequest", |x| match x {
+        Event::SessionRequest { session, .. } => Some(*session),
+        _ => None,
+    });
+    (there, stream)
+}
+
+#[test]
+fn whole_streams_wait_for_their_session() {
+    let mut pair = Pair::new();
+    let before = streams(&mut pair);
+    let (session, stream) = early_stream(&mut pair);
+    pair.server.endpoint.accept_session(session, AcceptOptions::default()).unwrap();
+    let there = pair.server.incoming();
+    assert_eq!(pair.server.read_to_end(there).0, b"early");
+    pair.client.endpoint.release(stream);
+    pair.server.endpoint.release(there);
+    // The CONNECT stream of the second session
+    while streams(&mut pair) != (before.0 + 1, before.1 + 1) {}
+}
+
+#[test]
+fn whole_streams_are_forgotten_with_their_request() {
+    let mut pair = Pair::new();
+    let before = streams(&mut pair);
+    let (session, stream) = early_stream(&mut pair);
+    pair.server.endpoint.reject_session(session, 404, Vec::new()).unwrap();
+    pair.client.expect("SessionRejected", |x| matches!(x, Event::SessionRejected { .. }).then_some(()));
+    pair.client.endpoint.release(stream);
+    while streams(&mut pair) != before {}
+}
+
 #[test]
 fn connections_that_ended_leave_nothing() {
     let mut pair = Pair::new();

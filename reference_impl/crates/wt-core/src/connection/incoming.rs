@@ -255,10 +255,9 @@ impl Connection {
         }
     }
 
+    /// Stops the stream also if it has ended already: the driver, which keeps it too, has to let go of it.
     fn drop_held(&mut self, held: HeldStream, code: u64) {
-        if !held.fin && held.reset.is_none() {
-            self.stop(held.stream, code);
-        }
+        self.stop(held.stream, code);
         if held.stream.dir() == Dir::Bidi && held.stopped.is_none() {
             self.reset(held.stream, code);
         }

@@ -71,9 +71,8 @@ impl Connection {
                 room
             }
             Reader::Hold => {
-                // The session may be told of a reset before the rest is wanted
+                // The core keeps a reset for the session, as it keeps the bytes
                 if let Ok(Some(code)) = self.quic.recv_stream(stream.id).received_reset() {
-                    stream.reader = Reader::Done;
                     self.core_reset(handle, code.into_inner(), sink);
                 }
                 return;
@@ -162,9 +161,10 @@ impl Connection {
                 && stream.reader == Reader::Core
             {
                 stream.reader = match feed {
+                    // Also a whole stream waits for its session: the core knows its end
+                    Feed::Hold => Reader::Hold,
                     _ if last => Reader::Done,
                     Feed::Core => Reader::Core,
-                    Feed::Hold => Reader::Hold,
                     // Set by the event that goes with it
                     Feed::Application => Reader::Core,
                     Feed::Discard => Reader::Discard,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use wt_channel::SendFlow;
 use wt_core::{Action, Rejection, SessionEnd, SessionId};
 
-use super::{commands::reject, connection::Connection, sink::Sink};
+use super::{commands::reject, connection::Connection, sink::Sink, stream::Reader};
 use crate::message::{
     ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, Message, SessionEndSource,
     SessionInfo,
@@ -195,6 +195,9 @@ impl Connection {
         sink.message(Message::IncomingStream { session, stream: handle, id: id.into(), flow });
         self.deliver_first(handle, body, fin, sink);
         if let Some(code) = reset {
+            if let Some(stream) = self.streams.get_mut(&handle) {
+                stream.reader = Reader::Done;
+            }
             self.tell_reset(handle, code, sink);
         }
     }
