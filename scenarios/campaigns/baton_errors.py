@@ -99,17 +99,13 @@ def _open_slowly(player: BatonPlayer) -> None:
 
 # By name: session errors and stream errors share their numbers, and members of IntEnum compare as numbers.
 VISITS: Final[Mapping[str, _Visit]] = {
-    "DA_YAMN": _Visit(
-        query="baton=250", quic={"max_streams_bidi": 0, "raise_limits": False}, act=_play
-    ),
+    "DA_YAMN": _Visit(query="baton=250", quic={"max_streams_bidi": 0, "raise_limits": False}, act=_play),
     "BRUH": _Visit(query="baton=250", act=_open_incomplete),
     "SUS": _Visit(query="baton=250", act=_open_unexpected),
     "BORED": _Visit(query="baton=250"),
     "IDC": _Visit(query="baton=250&count=2&disinterest=0", act=_open_slowly),
     "WHATEVER": _Visit(query="baton=250&count=2", act=_abort_own),
-    "I_LIED": _Visit(
-        query="baton=250&count=2&lies=2", parameters=Parameters(baton=250, count=2), act=_play
-    ),
+    "I_LIED": _Visit(query="baton=250&count=2&lies=2", parameters=Parameters(baton=250, count=2), act=_play),
 }
 
 
@@ -133,9 +129,14 @@ def _sent_code(code: Code, events: list[WireEvent]) -> int | None:
             case Capsule(capsule_type=CapsuleType.WT_CLOSE_SESSION) if isinstance(code, SessionError):
                 return int.from_bytes(event.value[:4])
             case StopSending() if code is StreamError.IDC:
-                return from_http(event.error_code)
-            case StreamReset() if code in (StreamError.WHATEVER, StreamError.I_LIED):
-                return from_http(event.error_code)
+                found = from_http(event.error_code)
+            case StreamReset() if isinstance(code, StreamError) and code is not StreamError.IDC:
+                found = from_http(event.error_code)
+            case _:
+                continue
+        # The code of a session that ends is none of the application
+        if found is not None:
+            return found
     return None
 
 
