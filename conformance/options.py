@@ -21,6 +21,8 @@ KINDS: Final[dict[str, type[int] | type[float] | type[Path]]] = {
     "declare_draft": int,
     "target_pid": int,
     "connect_timeout": float,
+    "rate": float,
+    "max_connections": int,
     "baseline": Path,
     "out": Path,
     "ca": Path,
@@ -37,6 +39,8 @@ CONNECTION: Final = (
     "declare_draft",
     "drafts",
     "connect_timeout",
+    "rate",
+    "max_connections",
     "network",
 )
 DEFAULT_OUT = Path("reports/out")
@@ -95,6 +99,12 @@ class RunOptions:
     )
     connect_timeout: float = option(
         10.0, "time for the handshake and for SETTINGS, in seconds", metavar="SECONDS"
+    )
+    rate: float | None = option(
+        None, "start at most so many connections per second, all workers together", metavar="N"
+    )
+    max_connections: int | None = option(
+        None, "keep at most so many connections open at a time, all workers together (2 or more)", metavar="N"
     )
     network: str | None = option(
         None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,23 +13,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from conformance.deviants import Deviant, all_deviants
-from conformance.deviants.matrix import Matrix, compute
+from conformance.deviants.matrix import Matrix, Plan
+from conformance.deviants.parallel import compute_parallel
 from conformance.harness.case import Case, load_cases
 from conformance.peer.drafts import DRAFTS, Draft
 from conformance.peer.model import ModelServer
 from conformance.peer.quic.udp import UdpLink
-from reports.verdict import EXIT_USAGE
+from reports.verdict import EXIT_INTERRUPTED, EXIT_USAGE
 
+# Cases that show nothing but what the shorter transfers show, and take minutes on the in-memory link.
+TRANSFERS = "scenario-echo.large."
 # Lines of each list in the table; the JSON form has all of them.
 MAX_LINES = 60
 
 
 def in_matrix(case: Case) -> bool:
-    """Tell whether a case is part of the matrix: those of the specification and of Devious Baton.
-
-    The other scenarios play what these cases judge one by one; no deviants are declared for them yet.
-    """
-    return not case.area.startswith("scenario-") or case.area == "scenario-baton"
+    """Tell whether a case is part of the matrix: all but the transfers of many megabytes."""
+    return not case.identifier.startswith(TRANSFERS)
 
 
 @click.command("deviants")
@@ -43,16 +44,31 @@ def in_matrix(case: Case) -> bool:
 )
 @click.option("--seed", type=int, default=0, help="Seed of the sample.")
 @click.option("--draft", "draft", type=click.Choice([item.value for item in DRAFTS]), help="Only this draft.")
+@click.option(
+    "-n",
+    "workers",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Processes that play side by side [default: one per core].",
+)
 @click.option("--serve", "serve", metavar="ID", help="Serve this deviant over UDP instead.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="UDP port of --serve (default: a free one)."
 )
 def deviants_command(
-    form: str, prefix: str, sample: float, seed: int, draft: str | None, serve: str | None, port: int
+    form: str,
+    prefix: str,
+    sample: float,
+    seed: int,
+    draft: str | None,
+    workers: int | None,
+    serve: str | None,
+    port: int,
 ) -> int:
     """Play the cases against servers with one declared fault each: who tests the tests.
 
-    Exit codes: 0 the suite is sound, 1 it is not, 2 usage.
+    Exit codes: 0 the suite is sound, 1 it is not, 2 usage, 130 interrupted (what was played is shown).
     """
     drafts = DRAFTS if draft is None else (Draft(draft),)
     if serve is not None:
@@ -65,11 +81,18 @@ def deviants_command(
         return EXIT_USAGE
     # A selection of deviants cannot kill every case, so only the whole set is judged by its unkilled cases.
     partial = bool(prefix)
-    matrix = _compute(chosen, drafts, sample, seed, judge_cases=not partial)
+    cases = [case for case in load_cases() if in_matrix(case)]
+    names = tuple(item.id for item in chosen), tuple(case.identifier for case in cases)
+    plan = Plan(*names, tuple(drafts), sample, seed, judge_cases=not partial)
+    matrix = _compute(plan, chosen, cases, workers or os.cpu_count() or 1)
+    partial = partial or matrix.interrupted
     if form == "json":
         click.echo(json.dumps(matrix.as_json(), indent=1))
     else:
         _print(matrix, Console(soft_wrap=True), partial=partial)
+    if matrix.interrupted:
+        click.echo(f"wtconform: interrupted after {len(matrix.deviants)} of {len(chosen)} deviants", err=True)
+        return EXIT_INTERRUPTED
     return int(not matrix.sound(partial=partial))
 
 
@@ -80,9 +103,7 @@ def _named(identifier: str) -> Deviant:
     return known[identifier]
 
 
-def _compute(
-    chosen: Sequence[Deviant], drafts: Sequence[Draft], sample: float, seed: int, *, judge_cases: bool
-) -> Matrix:
+def _compute(plan: Plan, chosen: Sequence[Deviant], cases: Sequence[Case], workers: int) -> Matrix:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -95,10 +116,7 @@ def _compute(
         def progress(done: int, name: str) -> None:
             display.update(task, completed=done, description=name)
 
-        cases = [case for case in load_cases() if in_matrix(case)]
-        return compute(
-            chosen, cases, drafts, sample=sample, seed=seed, judge_cases=judge_cases, progress=progress
-        )
+        return compute_parallel(plan, chosen, cases, min(workers, len(chosen)), progress)
 
 
 def _print(matrix: Matrix, console: Console, *, partial: bool) -> None:

@@ -42,6 +42,9 @@ def parse_time(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+CONNECTIONS = 3
+
+
 @click.command("fuzz")
 @click.argument("target", required=False)
 @click.option("--max-time", default="5m", show_default=True, metavar="TIME", help="How long: 90s, 5m, 1h.")
@@ -111,6 +114,11 @@ def _approached(options: RunOptions, stack: ExitStack) -> tuple[RunOptions, Targ
     """Return the target with what it offers, and the draft to speak."""
     if options.draft == "all":
         raise InvalidOption("--draft all: a campaign speaks one draft")
+    if options.max_connections is not None and options.max_connections < CONNECTIONS:
+        raise InvalidOption(
+            f"--max-connections {options.max_connections}: a campaign needs {CONNECTIONS}: what it plays, an "
+            "innocent session beside it, and one to see whether the target lives"
+        )
     check(options)
     started = start_embedded(options, stack)
     try:

@@ -13,6 +13,7 @@ import pytest
 
 from conformance.access import validate
 from conformance.cli.display import Display
+from conformance.harness.setup import most_workers
 from conformance.options import CONNECTION, KINDS, RunOptions, describe
 from conformance.plugin import CASE_FOLDERS, ROOT
 from reports.verdict import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE
@@ -91,6 +92,7 @@ def _own_pytest() -> Iterator[None]:
 def run_pytest(options: RunOptions, *, workers: int, extra: tuple[str, ...] = ()) -> int:
     """Run the cases; return the exit code of the suite."""
     validate(options)
+    workers = most_workers(options, workers)
     display = Display()
     with _own_pytest():
         code = pytest.main(pytest_arguments(options, workers=workers, extra=extra), plugins=[display])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-MODULES = ("rules", "negotiation", "streams", "sessions", "flowcontrol", "quic", "baton")
+MODULES = ("rules", "negotiation", "streams", "sessions", "flowcontrol", "quic", "baton", "applications")
 
 
 def load_deviants() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,6 @@ from conformance.requirements.model import Level, Limit
 from reports.judgement import CaseJudgement
 from reports.verdict import Verdict
 
-# Called with the number of deviants done and the one that is played now.
-Progress = Callable[[int, str], None]
 # Verdicts that say nothing about the target: a deviant may cause them in cases that only lean on its fault.
 _UNJUDGED = (Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
 # Requirement verdicts that a case can turn into a fail.
@@ -50,6 +48,7 @@ class Matrix:
     fail_capable: set[str] = field(default_factory=set)
     killed: set[str] = field(default_factory=set)
     complete: bool = True
+    interrupted: bool = False
     played: int = 0
     unreached: int = 0
 
@@ -68,6 +67,18 @@ class Matrix:
         """Tell whether the suite passed its own test; ``partial``: not all deviants were played."""
         unkilled = [] if partial else self.unkilled_cases
         return not (self.survivors or unkilled or self.false_kills or self.baseline_faults)
+
+    def merge(self, part: Matrix) -> None:
+        """Add what a part of the plan showed."""
+        for name, cases in part.kills.items():
+            self.kills.setdefault(name, []).extend(cases)
+        self.false_kills += part.false_kills
+        self.blocked += part.blocked
+        self.baseline_faults += part.baseline_faults
+        self.fail_capable |= part.fail_capable
+        self.killed |= part.killed
+        self.played += part.played
+        self.unreached += part.unreached
 
     def as_json(self) -> dict[str, Any]:
         """Return the form of reports/schemas/deviants.schema.json."""
@@ -199,12 +210,85 @@ def draft_of(case: Case, deviant: Deviant | None, drafts: Sequence[Draft]) -> Dr
     return next((draft for draft in drafts if draft in case.drafts and draft in allowed), None)
 
 
+# The deviants of applications, by the area of the cases that play these applications.
+_GAMES = {"scenario-baton": "baton."}
+_OTHER_GAMES = "app."
+
+
 def _another_game(case: Case, deviant: Deviant) -> bool:
     """Tell whether a scenario of an application meets a fault that is none of that application.
 
-    A game of Devious Baton uses all of the protocol at once, so that a fault below it shows anywhere.
+    A scenario uses all of the protocol at once, so that a fault below it shows anywhere.
     """
-    return case.area.startswith("scenario-") and not deviant.id.startswith("baton.")
+    if not case.area.startswith("scenario-"):
+        return deviant.id.startswith(_OTHER_GAMES)
+    return not deviant.id.startswith(_GAMES.get(case.area, _OTHER_GAMES))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is played: all pairs, or each deviant's own cases and a seeded share (0 to 1) of the others.
+
+    ``judge_cases``: also find out which of all the cases can fail.
+    """
+
+    deviants: tuple[str, ...]
+    cases: tuple[str, ...]
+    drafts: tuple[Draft, ...]
+    sample: float = 1.0
+    seed: int = 0
+    judge_cases: bool = True
+
+
+class Bench:
+    """Plays a plan in parts, each part in whatever order and process: every pair stands for itself."""
+
+    def __init__(self, plan: Plan, deviants: Sequence[Deviant], cases: Sequence[Case]) -> None:
+        self.plan = plan
+        self._deviants = {item.id: item for item in deviants}
+        self._cases = cases
+        self._laboratory = Laboratory(plan.drafts)
+        self._declared = {name for case in cases for name in case.requirements}
+
+    def baselines(self, part: int, parts: int) -> Matrix:
+        """Play the part-th of so many parts of the cases against the fault-free server."""
+        matrix = Matrix([], [])
+        for case in self._cases[part::parts]:
+            draft = draft_of(case, None, self.plan.drafts)
+            if draft is not None:
+                _note_baseline(matrix, case, self._laboratory.baseline(case, draft).judgement)
+        return matrix
+
+    def deviant(self, identifier: str) -> Matrix:
+        """Play the cases against one deviant."""
+        plan, laboratory, deviant = self.plan, self._laboratory, self._deviants[identifier]
+        matrix = Matrix([], [])
+        generator = random.Random(f"{plan.seed}:{identifier}")
+        player, changed = laboratory.deviant(deviant), laboratory.changed(deviant)
+        # Rows that a case judges beside those that it declares.
+        undeclared = set(deviant.requirements) - self._declared
+        for case in self._cases:
+            draft = draft_of(case, deviant, plan.drafts)
+            if draft is None:
+                continue
+            other = _another_game(case, deviant)
+            if other and deviant.id.startswith(_OTHER_GAMES):
+                continue
+            own = not set(deviant.requirements).isdisjoint(case.requirements)
+            if not own and (plan.judge_cases or undeclared):
+                judged_rows = laboratory.baseline(case, draft).judgement.requirements
+                own = not set(deviant.requirements).isdisjoint(judged_rows)
+            sampled = plan.sample >= 1.0 or generator.random() < plan.sample
+            if not own and (other or not sampled):
+                continue
+            before = laboratory.baseline(case, draft)
+            if changed.isdisjoint(before.asked):
+                matrix.unreached += 1
+                continue
+            judged = player.play(case, draft).judgement
+            matrix.played += 1
+            _compare(matrix, deviant, case, before.judgement, judged)
+        return matrix
 
 
 def compute(
@@ -215,42 +299,16 @@ def compute(
     sample: float = 1.0,
     seed: int = 0,
     judge_cases: bool = True,
-    progress: Progress = lambda _done, _name: None,
 ) -> Matrix:
-    """Play each deviant against its own cases, and a seeded sample (0 to 1) of all others.
-
-    ``judge_cases``: also find out which of all the cases can fail.
-    """
-    laboratory = Laboratory(drafts)
+    """Play a whole plan in this process, and return what it showed."""
+    names = tuple(item.id for item in deviants), tuple(case.identifier for case in cases)
+    plan = Plan(*names, tuple(drafts), sample, seed, judge_cases)
+    bench = Bench(plan, deviants, cases)
     matrix = Matrix(list(deviants), list(cases), complete=sample >= 1.0)
-    generator = random.Random(seed)
-    declared = {name for case in cases for name in case.requirements}
-    for case in cases if judge_cases else ():
-        draft = draft_of(case, None, drafts)
-        if draft is not None:
-            _note_baseline(matrix, case, laboratory.baseline(case, draft).judgement)
-    for number, deviant in enumerate(deviants):
-        progress(number, deviant.id)
-        player, changed = laboratory.deviant(deviant), laboratory.changed(deviant)
-        # Rows that a case judges beside those that it declares.
-        undeclared = set(deviant.requirements) - declared
-        for case in cases:
-            draft = draft_of(case, deviant, drafts)
-            if draft is None:
-                continue
-            own = not set(deviant.requirements).isdisjoint(case.requirements)
-            if not own and (judge_cases or undeclared):
-                judged_rows = laboratory.baseline(case, draft).judgement.requirements
-                own = not set(deviant.requirements).isdisjoint(judged_rows)
-            if not own and (_another_game(case, deviant) or (sample < 1.0 and generator.random() >= sample)):
-                continue
-            before = laboratory.baseline(case, draft)
-            if changed.isdisjoint(before.asked):
-                matrix.unreached += 1
-                continue
-            judged = player.play(case, draft).judgement
-            matrix.played += 1
-            _compare(matrix, deviant, case, before.judgement, judged)
+    if judge_cases:
+        matrix.merge(bench.baselines(0, 1))
+    for deviant in deviants:
+        matrix.merge(bench.deviant(deviant.id))
     return matrix
 
 

@@ -13,7 +13,6 @@ from conformance.peer.h3frames import frame
 from conformance.peer.model import Behaviour
 from conformance.peer.qpack import Field
 from conformance.peer.settings import Entries, encode_settings
-from conformance.peer.varint import varint
 
 SINCE_14 = (Draft.D16, Draft.D14)
 SINCE_07 = (Draft.D16, Draft.D14, Draft.D07)
@@ -52,7 +51,7 @@ def few_requests(behaviour: Behaviour) -> None:
 @deviant("quic.little-credit", "H3-6.2-02", kill="non_strict")
 def little_credit(behaviour: Behaviour) -> None:
     """Gives unidirectional streams credit for 512 bytes instead of 1024 (RFC 9114 §6.2)."""
-    quic(behaviour, extra_transport_parameters={0x07: varint(512)})
+    quic(behaviour, max_stream_data_uni=512)
 
 
 @deviant("quic.no-datagram-parameter", "WT-3.1-07", "QD-3-05")

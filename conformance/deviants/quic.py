@@ -101,7 +101,7 @@ def streams_beyond_limit(behaviour: Behaviour) -> None:
     ignore(behaviour, STREAM_LIMIT_ERROR, *STREAM)
 
 
-@deviant("frames.stop-unanswered", "Q-01", "Q-02", "RSR-5.4-01", "H3-6.2.1-04")
+@deviant("frames.stop-unanswered", "Q-01", "Q-02", "RSR-5.4-01", "H3-6.2.1-04", "WT-6-07")
 def stop_unanswered(behaviour: Behaviour) -> None:
     """Does not answer STOP_SENDING (RFC 9000 §3.5)."""
     quic(behaviour, answers_stop_sending=False)

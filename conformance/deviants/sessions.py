@@ -110,7 +110,7 @@ def close_unanswered(behaviour: Behaviour) -> None:
     override(behaviour, "answers_close", lambda _original: False)
 
 
-@deviant("close.code-dropped", "WT-6-26")
+@deviant("close.code-dropped", "WT-6-26", "OV-4.1-02")
 def code_dropped(behaviour: Behaviour) -> None:
     """Shows the code of a close to the application with 16 bits (draft-16 §6)."""
     override(behaviour, "reported_close", lambda _original, code, reason: (code & 0xFFFF, reason))
@@ -150,7 +150,7 @@ def impatient(behaviour: Behaviour) -> None:
     override(behaviour, "session_accepted", accepted)
 
 
-@deviant("close.little-endian", "WT-6-09")
+@deviant("close.little-endian", "WT-6-09", "OV-4.1-02")
 def little_endian(behaviour: Behaviour) -> None:
     """Sends the code of a close in the wrong byte order (draft-16 §6)."""
 

@@ -23,7 +23,7 @@ SHORTLY = 0.01
 # --- bodies ---
 
 
-@deviant("streams.uni-as-text", "WT-4.2-05")
+@deviant("streams.uni-as-text", "WT-4.2-05", "OV-4.3-04")
 def uni_as_text(behaviour: Behaviour) -> None:
     """Drops bytes that are no text from unidirectional streams (draft-16 §4.2)."""
 

@@ -20,6 +20,7 @@ from conformance.harness.presence import Presence
 from conformance.harness.run import Run, TwinFailed
 from conformance.harness.sanity import Sanity
 from conformance.harness.target import Target, Unsupported
+from conformance.peer.bounds import TooManyConnections
 from conformance.peer.drafts import Draft
 from conformance.peer.events import WireEvent
 from conformance.peer.keylog import KeyLog
@@ -171,6 +172,9 @@ class Player:
         except Unsupported as reason:
             records.append(UnsupportedRecord(kind=reason.kind, proof=reason.proof))
             return False
+        except TooManyConnections as error:
+            records.append(_bounded(error))
+            return False
         except TwinFailed as error:
             problem = str(error)
         except (ConnectFailed, SessionRefused) as error:
@@ -189,6 +193,9 @@ class Player:
         except Unsupported as reason:
             records.append(UnsupportedRecord(kind=reason.kind, proof=reason.proof))
             return
+        except TooManyConnections as error:
+            records.append(_bounded(error))
+            return
         except (ConnectFailed, SessionRefused) as error:
             records.append(ErrorRecord(what="setup", text=f"{type(error).__name__}: {error}"))
         except (TwinFailed, SuiteFault) as error:
@@ -206,6 +213,10 @@ class Player:
             keylog = peer.options.quic.get("keylog")
             secrets = keylog.text() if isinstance(keylog, KeyLog) else ""
             connections.append(Connection(name, peer.events[:MAX_LOG_EVENTS], dropped, secrets))
+
+
+def _bounded(error: TooManyConnections) -> UnsupportedRecord:
+    return UnsupportedRecord(kind="cooperation", proof=f"--max-connections: {error}")
 
 
 def _unplayed(case: Case, draft: Draft, gone: str) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,9 +19,12 @@ from conformance.harness.case import Case
 from conformance.harness.embedded import CONTRACT_PATHS, Embedded, default_server
 from conformance.harness.target import Capabilities, Target
 from conformance.options import EMBEDDED, InvalidOption, RunOptions, parse_pairs, parse_shard
+from conformance.peer.bounds import LoadBounds
 from conformance.peer.drafts import DRAFTS, Draft, newest
 from conformance.peer.openers import DEFAULT_PORT, InvalidUrl, UdpOpener
 from conformance.peer.options import PeerOptions
+
+CONNECTIONS_PER_WORKER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,14 @@ def check(options: RunOptions) -> None:
         parse_host_port(options.connect_to)
     if options.connect_timeout <= 0:
         raise InvalidOption(f"--connect-timeout {options.connect_timeout:g}: expected seconds above 0")
+    if options.rate is not None and options.rate <= 0:
+        raise InvalidOption(f"--rate {options.rate:g}: expected connections per second above 0")
+    # The connection of a case, and the one of the sanity exchange beside it.
+    if options.max_connections is not None and options.max_connections < CONNECTIONS_PER_WORKER:
+        raise InvalidOption(
+            f"--max-connections {options.max_connections}: a case needs {CONNECTIONS_PER_WORKER}, itself and "
+            "the sanity exchange"
+        )
     if options.role == "client" or options.client_command is not None:
         raise InvalidOption(
             "--role client: this version has no cases for clients yet; judge a server with --role server"
@@ -113,7 +125,12 @@ def make_target(options: RunOptions) -> Target:
     host, port = endpoint_of(options)
     return Target(
         name=options.embedded or options.target,
-        opener=replace(opener, connect_to=(options.address or host, port), quic=_trust(options)),
+        opener=replace(
+            opener,
+            connect_to=(options.address or host, port),
+            quic=_trust(options),
+            bounds=_bounds(options),
+        ),
         endpoints=_endpoints(options),
         options=PeerOptions(
             request_fields=_fields(options),
@@ -124,6 +141,21 @@ def make_target(options: RunOptions) -> Target:
         declared_draft=options.declare_draft,
         loopback=options.address is None or is_loopback(options.address),
     )
+
+
+def most_workers(options: RunOptions, workers: int) -> int:
+    """Return how many of so many workers may play side by side within the bounds of the load."""
+    if options.max_connections is None:
+        return workers
+    return min(workers, options.max_connections // CONNECTIONS_PER_WORKER)
+
+
+def _bounds(options: RunOptions) -> LoadBounds:
+    """Return this worker's share of the bounds."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    rate = options.rate / workers if options.rate is not None else None
+    connections = options.max_connections
+    return LoadBounds(rate, max(1, connections // workers) if connections is not None else None)
 
 
 def is_loopback(address: str) -> bool:

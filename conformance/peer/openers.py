@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from conformance.peer.bounds import LoadBounds
 from conformance.peer.events import EventHandler
 from conformance.peer.options import ConnectFailed
 from conformance.peer.quic.connection import QuicPeer
@@ -31,13 +32,15 @@ class UdpOpener:
     """Connections over UDP to the host of a URL.
 
     ``connect_to`` (host, port) replaces the URL's host and port for the socket only. ``quic`` holds fields
-    of QuicOptions for every connection: ``insecure``, ``ca_file``, a client certificate, ...
+    of QuicOptions for every connection: ``insecure``, ``ca_file``, a client certificate, ... ``bounds``
+    limits the load.
     """
 
     url: str
     connect_to: tuple[str, int] | None = None
     bind: Address | None = None
     quic: Mapping[str, Any] = field(default_factory=dict)
+    bounds: LoadBounds = field(default_factory=LoadBounds, compare=False)
 
     def __post_init__(self) -> None:
         """Check the URL. Raises InvalidUrl."""
@@ -62,16 +65,21 @@ class UdpOpener:
         return f"{path}?{parts.query}" if parts.query else path
 
     def __call__(self, handler: EventHandler, overrides: Mapping[str, Any]) -> tuple[QuicPeer, Link]:
-        """Open a socket and queue the first packet; ConnectFailed("unreachable") without a route."""
+        """Open a socket and queue the first packet.
+
+        Raises ConnectFailed("unreachable") without a route, TooManyConnections.
+        """
         parts = urlsplit(self.url)
         host, port = self.connect_to or (parts.hostname or "", parts.port or DEFAULT_PORT)
         options = {"is_client": True, "server_name": _server_name(parts.hostname or ""), **self.quic}
         quic = QuicPeer(QuicOptions(**{**options, **overrides}), handler)
+        self.bounds.opening()
         try:
             infos = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
             address: Address = infos[0][4]
-            link = UdpLink.client(quic, address, bind=self.bind)
+            link = UdpLink.client(quic, address, bind=self.bind, closed=self.bounds.closed)
         except OSError as error:
+            self.bounds.closed()
             raise ConnectFailed("unreachable", f"{host}: {error.strerror or error}") from error
         quic.connect(address, link.now())
         return quic, link

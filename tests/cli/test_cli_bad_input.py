@@ -145,3 +145,9 @@ def test_bare_pytest_says_the_same(tmp_path: Path) -> None:
     assert "nothing listens on that port" in unreachable.text
     assert unreachable.complete()
     assert bare_pytest(tmp_path, "--target", "ftp://localhost/").code == 4
+
+
+def test_a_campaign_needs_more_than_one_connection(tmp_path: Path) -> None:
+    done = wtconform(tmp_path, "fuzz", "model", "--max-connections", "2", "--max-time", "1s")
+    assert done.code == 2
+    assert "--max-connections 2: a campaign needs 3" in done.err

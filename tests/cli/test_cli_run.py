@@ -155,3 +155,24 @@ def test_bare_pytest(fault: str | None, workers: str, code: int, tmp_path: Path)
     )
     for attachment in ("verdict", "replay", "records", "wire log: case"):
         assert f'"name": "{attachment}"' in containers
+
+
+def test_bounds_of_the_load(model: Embedded, tmp_path: Path) -> None:
+    done = wtconform(
+        tmp_path,
+        *("run", model.url, "--ca", str(model.ca_file), "--rate", "50", "--max-connections", "2"),
+        *("--select", f"{ONE_CASE},scenario-sessions.connections", "--out", "out"),
+    )
+    assert done.code == 0, done.text
+    verdicts = {case["id"]: (case["verdict"], case["reason"]) for case in done.results["cases"]}
+    assert verdicts[ONE_CASE][0] == "pass"
+    verdict, reason = verdicts["scenario-sessions.connections"]
+    assert verdict == "unsupported" and "--max-connections: 2 connections are open" in reason
+
+
+@pytest.mark.parametrize(("option", "value"), [("--rate", "0"), ("--max-connections", "1")])
+def test_bounds_that_allow_nothing_are_refused(tmp_path: Path, option: str, value: str) -> None:
+    done = judge(tmp_path, "model", option, value)
+    assert done.code == 2
+    assert f"{option} {value}: " in done.err
+    assert len(done.err.splitlines()) == 1

@@ -9,8 +9,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from rich.progress import Progress
 
 from conformance.cli import main
 from conformance.deviants import all_deviants
@@ -101,3 +103,28 @@ def test_unknown_deviants_are_errors_of_usage(capsys: pytest.CaptureFixture[str]
     assert main(["deviants", "--select", "no-such-deviant"]) == 2
     assert main(["deviants", "--sample", "2"]) == 2
     assert "no-such-deviant" in capsys.readouterr().err
+
+
+def test_any_number_of_processes_shows_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["deviants", "--select", "app.close-", "--draft", "16", "--format", "json"]
+    shown = []
+    for workers in ("1", "2"):
+        assert main([*arguments, "-n", workers]) == 0
+        shown.append(json.loads(capsys.readouterr().out))
+    assert shown[0] == shown[1] and shown[0]["played"] > 0
+
+
+def test_what_was_played_before_ctrl_c_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(Progress):
+        def update(self, *_given: Any, **_named: Any) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("conformance.cli.deviants.Progress", Interrupted)
+    arguments = ["deviants", "--select", "app.close-", "--draft", "16", "--sample", "0", "--format", "json"]
+    assert main([*arguments, "-n", "1"]) == 130
+    shown = capsys.readouterr()
+    value = json.loads(shown.out)
+    assert len(value["deviants"]) == 1 and value["complete"] is False
+    assert "interrupted after 1 of 3 deviants" in shown.err

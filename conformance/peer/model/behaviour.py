@@ -25,6 +25,7 @@ from conformance.peer.varint import varint
 from conformance.peer.wtheaders import bidi_header, uni_header
 
 if TYPE_CHECKING:
+    from conformance.peer.model.application import Application
     from conformance.peer.model.engine import Connection
     from conformance.peer.model.sessions import Session
     from conformance.peer.model.streams import WtStream
@@ -223,6 +224,10 @@ class Behaviour:
 
     def session_accepted(self, session: Session) -> None:
         """Do more once a session is established: nothing is due then."""
+
+    def application(self, application: Application) -> Application:
+        """Return what runs in a session: what its endpoint chose (docs/endpoints.md)."""
+        return application
 
     def session_over(self, connection: Connection) -> None:
         """Do more once a session has ended: the connection is left alone (draft-16 §6)."""

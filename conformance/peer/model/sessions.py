@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from conformance.peer.codepoints import H3
 from conformance.peer.drafts import FACTS, DraftFacts
 from conformance.peer.h3frames import data_frame, headers_frame
-from conformance.peer.model.application import Accept, Application, Refuse
+from conformance.peer.model.application import Accept, Refuse
 from conformance.peer.model.capsules import IncomingCapsules
 from conformance.peer.model.flowcontrol import SessionFlow
 from conformance.peer.model.receivers import DISCARD
@@ -33,7 +33,7 @@ class Session:
         self.stream = stream
         self.facts = facts
         self.open = True
-        self.app: Application = accept.application
+        self.app = self.connection.behaviour.application(accept.application)
         self.resets = 0
         self.streams: dict[int, WtStream] = {}
         self.blocked_streams: dict[int, WtStream] = {}

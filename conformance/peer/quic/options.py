@@ -77,6 +77,8 @@ class QuicOptions:
     max_datagram_size: int = 1200
     max_data: int = 16 * 1024 * 1024
     max_stream_data: int = 1024 * 1024
+    # Unidirectional streams of the peer, where they get another credit (RFC 9000 §18.2).
+    max_stream_data_uni: int | None = None
     max_streams_bidi: int = 128
     max_streams_uni: int = 128
     # False: never send MAX_DATA, MAX_STREAM_DATA or MAX_STREAMS, the initial limits stay.

@@ -72,6 +72,8 @@ class StreamEngine(QuicConnection):
             (self._local_max_streams_uni, options.max_streams_uni),
         ):
             limit.value = limit.sent = value
+        if options.max_stream_data_uni is not None:
+            self._local_max_stream_data_uni = options.max_stream_data_uni
         if options.reset_stream_at:
             handlers = getattr(self, compat.FRAME_HANDLERS)
             handlers[RESET_STREAM_AT] = (self._handle_reset_stream_at_frame, EPOCHS("01"))
@@ -113,6 +115,7 @@ class StreamEngine(QuicConnection):
         start = buf.tell()
         stream_id, code = buf.pull_uint_var(), buf.pull_uint_var()
         if not self.options.answers_stop_sending:
+            self._assert_stream_can_send(frame_type, stream_id)
             return
         buf.seek(start)
         known = self._streams.get(stream_id)

@@ -51,17 +51,27 @@ class UdpLink:
         self._socket = sock
         self._unsent: deque[tuple[bytes, Address]] = deque()
         self._remote: Address | None = None
+        self._closed: Callable[[], None] | None = None
 
     @classmethod
-    def client(cls, host: Host, address: Address, *, bind: Address | None = None) -> Self:
+    def client(
+        cls,
+        host: Host,
+        address: Address,
+        *,
+        bind: Address | None = None,
+        closed: Callable[[], None] | None = None,
+    ) -> Self:
         """Open a socket for a client host that talks to ``address``, which is numeric.
 
-        The socket is connected, so that an ICMP "port unreachable" is noticed (``refused``).
+        ``closed`` is called once, when the link is closed. The socket is connected, so that an ICMP
+        "port unreachable" is noticed (``refused``).
         Raises OSError where the address cannot be used.
         """
         link = cls(host, _open(address, bind))
         link._remote = address
         link._socket.connect(address)
+        link._closed = closed
         return link
 
     @classmethod
@@ -120,6 +130,9 @@ class UdpLink:
         """Send what is queued, then close the socket."""
         self._send()
         self._socket.close()
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
 
     def _wait(self, timeout: float) -> None:
         poll = select.poll()
