@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import threading
 from collections.abc import Mapping
 from typing import Final
 
@@ -77,12 +79,16 @@ def command() -> None:
     wtconform explain WT-4-06                 what a requirement or case is about
     wtconform replay FILE                     play a recorded case again
 
-    Exit codes: 0 passed, 1 failed, 2 usage, 3 inconclusive or nothing ran, 130 interrupted.
+    Exit codes: 0 passed, 1 failed, 2 usage, 3 inconclusive or nothing ran, 130 interrupted
+    (Ctrl-C or SIGTERM).
     """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; every error that a user can cause is one line and exit code 2."""
+    if threading.current_thread() is threading.main_thread():
+        # Whoever ends the command by SIGTERM gets the same reports as by Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = command.main(arguments, prog_name="wtconform", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -1,7 +1,8 @@
 """Servers of our own that a run starts for itself: the model server and the reference server.
 
 They are started as processes over their public commands, on a free port of the loopback interface,
-with a fresh certificate that the run trusts by file. Nothing of the suite imports the reference.
+with a fresh certificate that the run trusts by file. They end when their standard input does, so that
+none is left behind by a run that was killed. Nothing of the suite imports the reference.
 """
 
 from __future__ import annotations
@@ -74,11 +75,13 @@ class Embedded:
         self.ca_file.write_bytes(certificate.pem)
         key_file.write_bytes(certificate.private_key_pem)
         command = [sys.executable, "-m", MODULES[self.name], "--host", "127.0.0.1", "--port", "0"]
-        command += ["--cert", str(self.ca_file), "--key", str(key_file)]
+        command += ["--cert", str(self.ca_file), "--key", str(key_file), "--until-eof"]
         if self.drafts:
             command += ["--drafts", self.drafts]
         command += self.extra
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         try:
             self.url = self._wait_until_listening()
         except EmbeddedFailed:
@@ -131,7 +134,8 @@ class Embedded:
                 self._process.wait()
             if self._reader is not None:
                 self._reader.join(STOP_TIMEOUT)
-            if self._process.stdout is not None:
-                self._process.stdout.close()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
         if self._directory is not None:
             self._directory.cleanup()

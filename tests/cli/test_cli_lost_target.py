@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.harness.embedded import Embedded
+from conformance.harness.embedded import Embedded, default_server
+from conformance.harness.process import resident
 from tests.cli.command import PATIENCE, Finished, environment
 
 # Enough cases that some are still to come when the first ones are done.
@@ -103,6 +104,47 @@ def test_target_that_comes_back(stack: ExitStack, tmp_path: Path) -> None:
     assert done.code == 0, done.text
     verdicts = {case["verdict"] for case in done.results["cases"]}
     assert verdicts <= {"pass", "informational", "unsupported"}
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started: workers, and the server."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while left := [pid for pid in pids if resident(pid) is not None]:
+        assert time.monotonic() < deadline, f"processes are left: {left}"
+        time.sleep(POLL)
+
+
+@pytest.mark.parametrize("target", ["model", "reference"])
+def test_termination(stack: ExitStack, tmp_path: Path, target: str) -> None:
+    if target == "reference" and default_server() != "reference":
+        pytest.skip("the reference is not built")
+    running = started(stack, tmp_path, target)
+    running.wait_for_cases(3)
+    pids = children(running.process.pid)
+    assert len(pids) == 3
+    running.process.terminate()
+    done = running.finish()
+    assert done.code == 130, done.text
+    assert done.complete()
+    assert done.results["meta"]["interrupted"] is True
+    assert "Traceback" not in done.text
+    wait_until_gone(pids)
+
+
+@pytest.mark.parametrize("target", ["model", "reference"])
+def test_nothing_outlives_a_run_that_is_killed(stack: ExitStack, tmp_path: Path, target: str) -> None:
+    if target == "reference" and default_server() != "reference":
+        pytest.skip("the reference is not built")
+    running = started(stack, tmp_path, target)
+    running.wait_for_cases(3)
+    pids = children(running.process.pid)
+    running.process.kill()
+    wait_until_gone(pids)
+    running.process.communicate()
 
 
 def test_interrupt(stack: ExitStack, tmp_path: Path) -> None:

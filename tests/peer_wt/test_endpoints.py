@@ -200,7 +200,17 @@ def test_required_protocol(peer: Peer) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b'"a"', b'"a" , "b"', b'"a";x=1;y="z";z=tok;b=?1;d=@1;s=:YQ==:;e=1.5', b'"\\\\"', b""],
+    [
+        b'"a"',
+        b'"a" , "b"',
+        b' "a"\t,\t"b"',
+        b'"a"\t',
+        b'"a"; x \t',
+        b'"a" ',
+        b'"a";x=1;y="z";z=tok;b=?1;d=@1;s=:YQ==:;e=1.5',
+        b'"\\\\"',
+        b"",
+    ],
 )
 def test_string_lists(line: bytes) -> None:
     assert parse_string_list([line]) is not None
@@ -210,7 +220,7 @@ def test_string_lists(line: bytes) -> None:
     "line",
     [
         *(b"a", b'"a", ("b")', b'"a", 1', b'"a", ?1', b'"a", :YQ==:', b'"a", @1', b'"a', b'"a" "b"', b'"a",'),
-        *(b'"\xc3\xa9"', b'"a\\n"', b'"a";', b',"a"', b'"a";x=', b'"a";X=1', b'%"a"'),
+        *(b'"\xc3\xa9"', b'"a\\n"', b'"a";', b',"a"', b'\t"a"', b'"a",\t', b'"a";x=', b'"a";X=1', b'%"a"'),
     ],
 )
 def test_what_is_no_string_list(line: bytes) -> None:

@@ -148,6 +148,29 @@ def test_reset_and_stop_carry_the_code(run: Run, certificate: tuple[str, str]) -
     assert seen[0].details["application_code"] == 0xFFFFFFFF
 
 
+def test_a_stop_behind_the_end_is_an_event(run: Run, built: None, certificate: tuple[str, str]) -> None:
+    """As long as the end is not acknowledged, the peer may not have read all (draft-16 §4.4)."""
+
+    async def handler(session: WebTransportSession) -> None:
+        stream = await session.accept_bidirectional_stream()
+        await stream.readexactly(n=1)
+        await stream.stop_receiving(error_code=31)
+        await session.wait_closed()
+
+    async def main() -> None:
+        config = {"max_stream_write_buffer_size": 64 << 20}
+        async with serving(certificate, handler) as url, client(**config) as peer:
+            session = await peer.connect(url=url)
+            stream = await session.create_bidirectional_stream()
+            # More than the server's window takes, so that the end cannot have arrived
+            await stream.write(data=bytes(32 << 20), end_stream=True)
+            event = await stream.events.wait_for(event_type=EventType.STOP_SENDING_RECEIVED)
+            assert event.data["error_code"] == 31  # type: ignore[index]
+            assert stream.state is StreamState.HALF_CLOSED_LOCAL
+
+    run(main())
+
+
 def test_unidirectional_streams(run: Run, certificate: tuple[str, str]) -> None:
     async def handler(session: WebTransportSession) -> None:
         async for stream in session.incoming_unidirectional_streams():

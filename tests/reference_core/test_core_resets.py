@@ -107,3 +107,29 @@ def test_streams_that_are_reset_at_once_reach_the_application(bidirectional: boo
                 both.server.read_all(there)
             assert reset.value.args[0] in range(40)
             both.server.endpoint.release(there)
+
+
+@pytest.mark.parametrize("server_first", [True, False])
+def test_both_sides_stop_a_stream(server_first: bool) -> None:
+    """Nothing of the stream is left when both resets are through; the application is told all the same."""
+    with pair() as both:
+        stream = both.client.endpoint.open_stream(both.session, True)
+        both.client.endpoint.write(stream, b"x")
+        there = both.server.expect(core.STREAM_INCOMING)[1]
+        stops = [(both.server, there, 5), (both.client, stream, 9)]
+        for side, handle, code in stops if server_first else reversed(stops):
+            side.endpoint.stop(handle, code)
+        assert both.server.expect(core.STREAM_STOPPED) == (core.STREAM_STOPPED, there, 9)
+        assert both.client.expect(core.STREAM_STOPPED) == (core.STREAM_STOPPED, stream, 5)
+
+
+def test_a_stop_behind_the_end_reaches_the_application() -> None:
+    """RFC 9000 §3.5: as long as the end is not acknowledged, the peer may not have read all."""
+    with pair() as both:
+        stream = both.client.endpoint.open_stream(both.session, True)
+        both.client.endpoint.write(stream, b"x")
+        there = both.server.expect(core.STREAM_INCOMING)[1]
+        # More than the client's window takes: the end cannot be acknowledged before the stop
+        both.server.endpoint.write(there, bytes(8 << 20), fin=True)
+        both.client.endpoint.stop(stream, 9)
+        assert both.server.expect(core.STREAM_STOPPED) == (core.STREAM_STOPPED, there, 9)

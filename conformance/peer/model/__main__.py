@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import threading
 from pathlib import Path
@@ -29,12 +30,17 @@ def main() -> int:
     )
     parser.add_argument("--key", type=Path, help="PEM file of its private key")
     parser.add_argument("--retry", action="store_true", help="make clients prove their address")
+    parser.add_argument(
+        "--until-eof", action="store_true", help="end with standard input: when whoever holds it is gone"
+    )
     arguments = parser.parse_args()
     certificate = load(arguments.cert, arguments.key) if arguments.cert and arguments.key else None
     server = ModelServer(drafts=arguments.drafts, retry=arguments.retry, certificate=certificate)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    if arguments.until_eof:
+        threading.Thread(target=_wait_for_eof, args=(stop,), daemon=True).start()
     link = UdpLink.server(server, (arguments.host, arguments.port))
     try:
         print(f"listening on {_url(link.address)}", flush=True)
@@ -45,6 +51,13 @@ def main() -> int:
     finally:
         link.close()
     return 0
+
+
+def _wait_for_eof(stop: threading.Event) -> None:
+    # Not sys.stdin: its lock would be held when the interpreter ends.
+    while os.read(0, 4096):
+        pass
+    stop.set()
 
 
 def _url(address: Address) -> str:

@@ -22,7 +22,8 @@ _BARE_ITEM: Final = (
     r'|%"(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*")'  # Display String
 )
 _PARAMETERS: Final = re.compile(r"(?:;[ ]*[a-z*][a-z0-9_\-.*]*(?:=" + _BARE_ITEM + r")?)*")
-_SEPARATOR: Final = re.compile(r"[ \t]*,[ \t]*")
+_OWS: Final = re.compile(r"[ \t]*")
+_SEPARATOR: Final = re.compile(r",[ \t]*")
 
 
 def parse_string_list(lines: Sequence[bytes]) -> list[str] | None:
@@ -40,6 +41,8 @@ def parse_string_list(lines: Sequence[bytes]) -> list[str] | None:
         values.append(re.sub(r"\\(.)", r"\1", member.group(1)))
         parameters = _PARAMETERS.match(text, member.end())
         offset = parameters.end() if parameters else member.end()
+        space = _OWS.match(text, offset)
+        offset = space.end() if space else offset
         if offset == len(text):
             break
         separator = _SEPARATOR.match(text, offset)

@@ -241,7 +241,7 @@ class Endpoint:
           ``ca``.
         * ``alpn``: list of ``str``, default ``["h3"]``.
         * ``keylog_file``: path; NSS key log is appended. Default: the environment's ``SSLKEYLOGFILE``.
-        * ``early_data``: ``bool``, 0-RTT, default ``False``.
+        * ``early_data``: ``bool``, take 0-RTT (server only), default ``False``.
         * ``drafts``: subset of ``[16, 14, 7, 2]``, default all; on a client in order of preference.
         * ``reset_stream_at``: code points of the transport parameter to send: ``"both"`` (default),
           ``"new"`` (0x1d), ``"old"`` (0x17f7586d2cb571), ``"none"``.

@@ -168,7 +168,8 @@ class BaseStream(Target):
             wake(self._read_waiters)
         elif kind == _core.WRITABLE:
             wake(self._write_waiters)
-        elif kind == _core.STREAM_STOPPED and self._sending is None:
+        elif kind == _core.STREAM_STOPPED and self._sending in (None, StreamState.HALF_CLOSED_LOCAL):
+            # After the end, too, as long as that is not acknowledged: the peer may not have read it
             code: int | None = details[0]
             self._stop_code = code or 0
             self._emit(EventType.STOP_SENDING_RECEIVED, code)

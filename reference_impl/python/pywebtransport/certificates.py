@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 BROWSER_VALIDITY_DAYS: Final = 14
 """The longest life that browsers take for `serverCertificateHashes` (W3C WebTransport)."""
 
+_PURPOSES: Final = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 _LEEWAY: Final = datetime.timedelta(hours=1)
 
 
@@ -26,7 +27,7 @@ def generate_self_signed_cert(
 ) -> tuple[str, str, str]:
     """Write `HOSTNAME_ca.crt`, `HOSTNAME.crt` and `HOSTNAME.key`: ECDSA P-256, PEM.
 
-    A certificate for `localhost` also names both loopback addresses.
+    A certificate for `localhost` also names both loopback addresses. Clients may show it, too.
 
     Args:
         hostname: DNS name or IP address.
@@ -94,7 +95,7 @@ def _leaf(
         .add_extension(x509.SubjectAlternativeName(_alternative_names(hostname)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
         .sign(issuer_key or key, hashes.SHA256())
     )
     return (

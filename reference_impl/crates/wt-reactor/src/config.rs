@@ -41,7 +41,7 @@ pub struct Tls {
     pub alpn: Vec<Vec<u8>>,
     /// NSS key log; `None`: as the environment's SSLKEYLOGFILE says
     pub keylog_file: Option<PathBuf>,
-    /// 0-RTT
+    /// Server: take 0-RTT. Clients have none
     pub early_data: bool,
 }
 

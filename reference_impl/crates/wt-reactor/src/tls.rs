@@ -58,6 +58,10 @@ impl Tls {
     }
 
     pub(crate) fn client(&self) -> Result<ClientConfig, Error> {
+        if self.early_data {
+            // No session can be asked for in it (-16 §3.2)
+            return Err(Error::Config("early_data: clients send nothing in 0-RTT".to_owned()));
+        }
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])
@@ -79,7 +83,6 @@ impl Tls {
         };
         config.alpn_protocols.clone_from(&self.alpn);
         config.key_log = self.key_log()?;
-        config.enable_early_data = self.early_data;
         Ok(config)
     }
 
@@ -256,5 +259,7 @@ mod tests {
         tls.server().unwrap();
         (tls.ca, tls.verify) = (Some(b"nothing".to_vec()), Verify::Required);
         assert!(tls.client().unwrap_err().to_string().contains("no certificate"));
+        tls.early_data = true;
+        assert!(tls.client().unwrap_err().to_string().contains("0-RTT"));
     }
 }

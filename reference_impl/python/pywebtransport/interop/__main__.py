@@ -6,10 +6,12 @@ import argparse
 import asyncio
 import base64
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from pywebtransport._distribution import require_reference
 from pywebtransport.certificates import certificate_hash, short_lived_certificate
@@ -17,6 +19,8 @@ from pywebtransport.config import DRAFTS
 from pywebtransport.exceptions import WebTransportError
 from pywebtransport.interop.server import InteropServer, Options
 from pywebtransport.version import __version__
+
+STDIN: Final = 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,22 +49,30 @@ def main(arguments: list[str] | None = None) -> int:
                 max_connections=given.max_connections,
                 keylog_file=given.keylog,
             )
-            asyncio.run(_serve(options))
+            asyncio.run(_serve(options, until_eof=given.until_eof))
         except (WebTransportError, OSError) as error:
             print(f"{parser.prog}: {getattr(error, 'message', error)}", file=sys.stderr)
             return 1
     return 0
 
 
-async def _serve(options: Options) -> None:
+async def _serve(options: Options, *, until_eof: bool) -> None:
     server = InteropServer(options)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
+    if until_eof:
+        loop.add_reader(STDIN, _stop_at_eof, server)
     async with server:
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(f"listening on https://{host}:{server.port}/", flush=True)
         await server.wait()
+
+
+def _stop_at_eof(server: InteropServer) -> None:
+    if not os.read(STDIN, 4096):
+        asyncio.get_running_loop().remove_reader(STDIN)
+        server.stop()
 
 
 def _self_signed(folder: Path, hostname: str) -> tuple[Path, Path]:
@@ -95,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-connections", type=int, default=1000)
     parser.add_argument("--keylog", help="file for TLS secrets (default: the environment's SSLKEYLOGFILE)")
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+    parser.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="end when standard input, a pipe, does: with whoever holds it",
+    )
     parser.add_argument("--version", action="version", version=f"webtransport-reference {__version__}")
     return parser
 

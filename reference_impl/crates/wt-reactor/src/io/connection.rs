@@ -255,6 +255,11 @@ impl Connection {
                     // Nothing more will be acknowledged (RFC 9000 §3.5)
                     stream.sender = Sender::Done;
                     let _ = self.quic.send_stream(id).reset(error_code);
+                    if stream.session != 0 {
+                        // What was finished may not have been read (-16 §4.4)
+                        let code = wt_core::code::to_application(code);
+                        sink.event(Event::StreamStopped { stream: handle, code });
+                    }
                     self.forget_if_done(handle);
                 }
             }

@@ -356,7 +356,8 @@ impl Reactor {
             }
             return false;
         }
-        shutdown.closed && self.ready.is_empty() && (late || self.connections.is_empty())
+        // Not only once all was sent: a socket may never take it
+        shutdown.closed && (late || self.connections.is_empty())
     }
 
     fn sleep(&mut self, now: Instant) {

@@ -152,6 +152,7 @@ impl Connection {
                     && mem::take(&mut stream.app_writes)
                 {
                     sink.event(Event::StreamStopped { stream: handle, code });
+                    self.forget_if_done(handle);
                 }
             }
             Core::Datagram { session, payload } => {
@@ -250,6 +251,7 @@ impl Connection {
             && mem::take(&mut stream.app_writes)
         {
             sink.event(Event::StreamStopped { stream: handle, code: None });
+            self.forget_if_done(handle);
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) struct Stream {
     pub(super) held: VecDeque<Bytes>,
     pub(super) held_end: Option<Option<u64>>,
     pub(super) sender: Sender,
+    /// The application waits for an end of this direction, too
     pub(super) app_writes: bool,
     /// Not part of the body
     pub(super) header: Bytes,
@@ -134,6 +135,7 @@ impl Stream {
             && self.sender == Sender::Done
             && self.outstanding == 0
             && !self.app_reads
+            && !self.app_writes
             && self.reader == Reader::Done
     }
 }
