@@ -177,6 +177,15 @@ def test_bytes_behind_the_value_may_be_anything(code: int) -> None:
     assert rows(checker) == []
 
 
+@pytest.mark.parametrize("code", [None, SessionError.SUS, SessionError.BRUH, SessionError.BORED])
+def test_bytes_behind_the_last_value_excuse_more_than_the_normal_end(code: SessionError | None) -> None:
+    checker = Checker(Role.SERVER, Parameters(baton=255))
+    on_uni(checker, 255)
+    answer(checker, message(0) + b"more")
+    checker.was_closed(code)
+    assert (rows(checker) == []) == (code is not SessionError.BORED)
+
+
 @pytest.mark.parametrize(("code", "row"), [(StreamError.WHATEVER, None), (StreamError.IDC, "DB-4.6-03")])
 def test_a_reset_or_stop_is_answered_with_whatever(code: int, row: str | None) -> None:
     for provoke in (Checker.we_reset, Checker.we_stopped):

@@ -256,7 +256,8 @@ class Checker:
             return
         required = self._required_close
         if required is not None:
-            if meaning is not required.code:
+            # What was due for another message, by a freedom of the text, may have come first.
+            if meaning is not required.code and meaning not in self._allowed_codes - {SessionError.BORED}:
                 text = (
                     f"the session was closed {_close_name(meaning)} instead of {_close_name(required.code)}"
                 )
