@@ -97,8 +97,8 @@ nightly: setup ## the long checks: the whole kill matrix, all targets of TARGETS
 	$(CAMPAIGN) || failed=1; \
 	exit $$failed
 
-campaign: setup ## fuzz the embedded server for FUZZ_TIME
-	$(CAMPAIGN)
+campaign: setup peers ## fuzzing, its self-test, its figures and the batons, each for long; results in docs/campaigns.md
+	$(BIN)/python -m scenarios.campaigns.record --time $(FUZZ_TIME)
 
 # --- checks ----------------------------------------------------------------------------------------
 

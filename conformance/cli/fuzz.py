@@ -20,10 +20,12 @@ from conformance.harness.probe import ProbeFailed
 from conformance.harness.reach import addresses, check_disruption
 from conformance.harness.setup import check, choose_drafts, start_embedded
 from conformance.harness.target import Target
-from conformance.options import CONNECTION, InvalidOption, RunOptions
+from conformance.options import CONNECTION, EMBEDDED, InvalidOption, RunOptions
 from conformance.peer.drafts import Draft
 from conformance.recording import stored_target
 from fuzz.campaign import Campaign
+from fuzz.codec_run import run_codecs
+from fuzz.codecs import HOST, find_host
 from fuzz.machines import MACHINES, ROUNDS
 from reports.files import RunError
 from reports.verdict import EXIT_INTERRUPTED
@@ -32,6 +34,12 @@ DEFAULT_OUT: Final = Path("reports/out/fuzz")
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 # Options of ``run`` that mean something here.
 _CONNECTION: Final = ("draft", *CONNECTION, "allow_disruptive", "target_pid")
+
+# Of the time of a campaign on a server of this project, so much is for the codecs; in seconds at most.
+CODECS: Final = "codecs"
+_CODEC_SHARE: Final = 0.1
+_CODEC_SECONDS: Final = 30.0
+_MISSING_HOST: Final = f"{HOST} is not built (cargo build --package wt-fuzz-host in reference_impl)"
 
 
 def parse_time(text: str) -> float:
@@ -50,7 +58,10 @@ CONNECTIONS = 3
 @click.option("--max-time", default="5m", show_default=True, metavar="TIME", help="How long: 90s, 5m, 1h.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of all choices (default: a new one).")
 @click.option(
-    "--machine", multiple=True, type=click.Choice(sorted(MACHINES)), help="Only this machine (default: all)."
+    "--machine",
+    multiple=True,
+    type=click.Choice(sorted((*MACHINES, CODECS))),
+    help="Only this machine (default: all; codecs only on a server of this project).",
 )
 @click.option("--against", metavar="URL", help="Play the same on this target, too, and report differences.")
 @click.option("--resume", is_flag=True, help="Go on with the findings and examples in --out.")
@@ -77,6 +88,10 @@ def fuzz_command(
     given = RunOptions(target=target, **options)
     number = secrets.randbits(32) if seed is None else seed
     console = Console(soft_wrap=True)
+    for_codecs = _codec_seconds(target, machine, seconds)
+    if machine == (CODECS,):
+        console.print(f"seed {number} · {CODECS} · {max_time}", highlight=False)
+        return int(bool(_compare_codecs(number, for_codecs, console, demanded=True)))
     with ExitStack() as stack:
         located, chosen, draft = _approached(given, stack)
         other = None
@@ -85,12 +100,15 @@ def fuzz_command(
         console.print(f"seed {number} · {chosen.name} · draft {draft.value} · {max_time}", highlight=False)
         if machine == ("baton",) and "baton" not in chosen.endpoints:
             raise InvalidOption(f"--machine baton: name the endpoint of {chosen.name}: --endpoint baton=PATH")
+        faults = 0
+        if for_codecs:
+            faults = _compare_codecs(number, for_codecs, console, demanded=CODECS in machine)
         campaign = Campaign(
             chosen,
             draft,
             seed=number,
-            machines=machine or ROUNDS,
-            max_time=seconds,
+            machines=[name for name in machine if name != CODECS] or ROUNDS,
+            max_time=seconds - for_codecs,
             out=out,
             pid=located.target_pid,
             resume=resume,
@@ -103,11 +121,33 @@ def fuzz_command(
     _summary(campaign, console, out)
     if campaign.statistics.interrupted:
         return EXIT_INTERRUPTED
-    return int(bool(campaign.findings))
+    return int(bool(campaign.findings or faults))
 
 
 # The options of the connection are those of ``run``, declared once.
 fuzz_command.params[1:1] = click.command()(run_options(lambda: None, only=_CONNECTION)).params
+
+
+def _codec_seconds(target: str | None, machine: tuple[str, ...], seconds: float) -> float:
+    """Return how much of the time is for the codecs, which say nothing about a server of others."""
+    if machine == (CODECS,):
+        return seconds
+    wanted = CODECS in machine if machine else target is None or target in EMBEDDED
+    return min(_CODEC_SHARE * seconds, _CODEC_SECONDS) if wanted else 0.0
+
+
+def _compare_codecs(seed: int, seconds: float, console: Console, *, demanded: bool) -> int:
+    """Compare the codecs of the peer with those of the core; return the number of faults."""
+    binary = find_host()
+    if binary is None:
+        if demanded:
+            raise InvalidOption(f"--machine {CODECS}: {_MISSING_HOST}")
+        console.print(f"codecs not compared: {_MISSING_HOST}", highlight=False)
+        return 0
+    result = run_codecs(binary, seed, seconds)
+    for line in result.lines():
+        console.print(line, markup=False, highlight=False)
+    return result.faults
 
 
 def _approached(options: RunOptions, stack: ExitStack) -> tuple[RunOptions, Target, Draft]:

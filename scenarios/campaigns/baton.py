@@ -17,10 +17,16 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     print("| profile | pairing | seconds | messages | sessions | violations |\n|---|---|--:|--:|--:|---|")
     rounds = play_all(given.profiles, given.messages, _show_round)
-    good = not any(each.violations for each in rounds)
+    faultless = sum(not each.violations for each in rounds)
+    messages = sum(each.messages for each in rounds)
+    good = faultless == len(rounds)
+    summary = [f"rounds: {faultless} of {len(rounds)} without a violation, {messages} messages"]
     if given.errors:
         print("\n| role of the reference | code | seen |\n|---|---|---|")
-        good &= all(each.provoked for each in provoke_all(_show_provocation))
+        codes = [each.provoked for each in provoke_all(_show_provocation)]
+        good &= all(codes)
+        summary.append(f"codes: {sum(codes)} of {len(codes)} provoked")
+    print("\n" + "\n".join(summary))
     return 0 if good else 1
 
 

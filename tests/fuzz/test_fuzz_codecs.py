@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from conformance.peer.varint import read_varint
+from fuzz.codec_run import PORTION, CodecRun, run_codecs
 from fuzz.codecs import PROPERTIES, CodecHost, HostFailed, compare, find_host, inputs, mutated
 
 COUNT = 20_000
@@ -57,3 +59,22 @@ def test_a_host_that_ends_is_noticed() -> None:
         host._process.wait()
         with pytest.raises(HostFailed):
             host.run([(1, b"\x05")])
+
+
+@needs_host
+def test_a_run_ends_with_its_time() -> None:
+    binary = find_host()
+    assert binary is not None
+    times = iter((0.0, 1.0, 60.0))
+    result = run_codecs(binary, 3, 30.0, lambda: next(times))
+    assert result.inputs == 2 * PORTION and result.faults == 0
+    assert result.lines() == [f"codecs: {result.inputs} inputs in 60 s, {result.inputs} a minute"]
+
+
+def test_a_host_that_fails_is_a_fault(tmp_path: Path) -> None:
+    host = tmp_path / "host"
+    host.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    host.chmod(0o755)
+    result = run_codecs(host, 3, 30.0)
+    assert result.faults == 1 and result.lines()[-1].startswith("FAILURE  the host ")
+    assert CodecRun().faults == 0
