@@ -283,6 +283,12 @@ class Endpoint:
 
     # Streams
 
+    def defer(self, call_soon: Any) -> None:
+        """Nothing is put off here."""
+
+    def open_stream_at_once(self, session: int, bidirectional: bool) -> None:
+        """Streams wait for their event here."""
+
     def open_stream(self, session: int, bidirectional: bool) -> int:
         ours: _Session = self._get(session, _Session)
         assert ours.peer is not None

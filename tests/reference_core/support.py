@@ -39,6 +39,12 @@ class Side:
             self.poll()
         return self.events[kind].pop(0)
 
+    def answer(self, token: int) -> Any:
+        """The result of a query."""
+        while (event := self.expect(core.ANSWER))[1] != token:
+            continue
+        return event[2]
+
     def read(self, stream: int, limit: int = -1) -> bytes:
         """What has arrived, or what comes next; empty at the end."""
         while (data := self.endpoint.read(stream, limit)) is None:

@@ -200,3 +200,51 @@ def test_one_wake_up_of_the_event_loop_per_batch() -> None:
         asyncio.run(main())
         assert received == [str(number).encode() for number in range(20)] + [b"last"]
         assert calls <= len(received) + 1
+
+
+def test_streams_at_once_are_as_many_as_the_peer_allows_and_know_their_ids() -> None:
+    with pair({"initial_max_streams_uni": 6}) as both:
+        endpoint, session = both.client.endpoint, both.session
+        assert endpoint.open_stream_at_once(session, False) is None, "nothing is known as yet"
+        first = endpoint.open_stream(session, False)
+        number = both.client.expect(core.STREAM_OPENED)[2]
+        opened = [first]
+        # Each is seen by the I/O thread, which says so by its ID, before the next is asked for
+        while (at_once := endpoint.open_stream_at_once(session, False)) is not None:
+            opened.append(at_once[0])
+            number += 4
+            assert at_once[1]() == number
+            both.client.answer(endpoint.connection_stats(both.connection))
+        assert len(opened) == 6
+        assert not both.client.events[core.STREAM_OPENED]
+        for stream in opened:
+            assert endpoint.write(stream, b"x", True)
+            assert both.server.read_all(both.server.expect(core.STREAM_INCOMING)[1]) == b"x"
+        assert at_once is None
+        endpoint.open_stream(session, False)
+        assert both.client.expect(core.STREAM_OPENED)[2] == number + 4
+
+
+def test_what_is_put_off_is_done_with_the_flush() -> None:
+    later: list[Any] = []
+    with pair() as both:
+        both.client.endpoint.defer(later.append)
+        stream = both.client.endpoint.open_stream(both.session, True)
+        both.client.endpoint.write(stream, b"put off", True)
+        assert len(later) == 1
+        later.pop()()
+        assert both.server.read_all(both.server.expect(core.STREAM_INCOMING)[1]) == b"put off"
+        stream = both.client.endpoint.open_stream(both.session, True)
+        both.client.endpoint.write(stream, bytes(1 << 16), True)
+        assert len(both.server.read_all(both.server.expect(core.STREAM_INCOMING)[1])) == 1 << 16
+
+
+def test_without_an_event_loop_nothing_is_put_off() -> None:
+    def closed(_: Any) -> None:
+        raise RuntimeError("the loop is closed")
+
+    with pair() as both:
+        both.client.endpoint.defer(closed)
+        stream = both.client.endpoint.open_stream(both.session, True)
+        both.client.endpoint.write(stream, b"at once", True)
+        assert both.server.read_all(both.server.expect(core.STREAM_INCOMING)[1]) == b"at once"

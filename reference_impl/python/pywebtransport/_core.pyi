@@ -27,7 +27,7 @@ contiguous views of them are referenced, not copied; what could still change is 
 once thereafter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, Self, TypedDict, final, type_check_only
 
 from typing_extensions import Buffer
@@ -276,6 +276,12 @@ class Endpoint:
     def wait(self, timeout: float | None = None) -> bool:
         """Block without the GIL until there are events. For callers without an event loop. ``False``: timed
         out."""
+    def defer(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        """From now on what is done with streams and datagrams wakes the I/O thread once for many.
+
+        At the first, ``call_soon`` is called with a function to be called soon. Methods may then be called
+        only where ``call_soon`` may. Once only.
+        """
     # Connections
     def connect(self, address: tuple[str, int], server_name: str) -> int:
         """Client: start a connection to an IP literal; ``server_name`` is verified and sent as SNI.
@@ -346,6 +352,16 @@ class Endpoint:
     # Streams
     def open_stream(self, session: int, bidirectional: bool) -> int:
         """:return: its handle, at once; STREAM_OPENED or STREAM_FAILED follows."""
+
+    def open_stream_at_once(
+        self, session: int, bidirectional: bool
+    ) -> tuple[int, Callable[[], int | None]] | None:
+        """As :meth:`open_stream` if the stream need not wait for the peer's limits, which no event says then;
+        ``None``: it would have to, or that is not known.
+
+        :return: its handle, and a function that gives its QUIC stream ID. It waits, without the GIL, for the
+            I/O thread to come to it (microseconds). ``None``: there won't be one.
+        """
 
     def write(self, stream: int, data: Buffer, fin: bool = False) -> bool:
         """Take all of ``data``, with ``fin`` as the end of the stream, or nothing.

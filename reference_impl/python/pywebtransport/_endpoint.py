@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from pywebtransport import _core
+from pywebtransport._deadlines import Deadlines
 from pywebtransport.config import BaseConfig, ClientConfig, ServerConfig
 from pywebtransport.exceptions import CertificateError, ConfigurationError
 from pywebtransport.types import Headers
@@ -27,6 +28,7 @@ _VERIFY: Final = {
     ssl.CERT_OPTIONAL: "optional",
     ssl.CERT_REQUIRED: "required",
 }
+_READABLE: Final = _core.READABLE
 _JOIN_TIMEOUT: Final = 5.0
 """Seconds that the I/O thread gets to end once it has been told to."""
 
@@ -37,6 +39,10 @@ class Target:
     __slots__ = ()
 
     def _on_event(self, kind: int, details: tuple[Any, ...]) -> None:
+        raise NotImplementedError
+
+    def _on_readable(self) -> None:
+        """A stream has something to read."""
         raise NotImplementedError
 
     def _on_child(self, handle: int, *details: Any) -> None:
@@ -83,21 +89,31 @@ class EndpointDriver:
         self.targets: dict[int, Target] = {}
         self._owner = owner
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._loop = asyncio.get_running_loop()
-        self._closed: asyncio.Future[str | None] = self._loop.create_future()
+        self.loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[str | None] = self.loop.create_future()
         self._fd = self.core.fileno()
-        self._loop.add_reader(self._fd, self._dispatch)
+        self.loop.add_reader(self._fd, self._dispatch)
+        self._deadlines: dict[float, Deadlines] = {}
+        # The I/O thread is woken once for all that a turn of the loop does
+        self.core.defer(self.loop.call_soon)
 
     @property
     def is_closed(self) -> bool:
         """Whether the I/O thread has ended."""
         return self._closed.done()
 
+    def deadlines(self, seconds: float) -> Deadlines:
+        """What ends waits after so many seconds."""
+        found = self._deadlines.get(seconds)
+        if found is None:
+            found = self._deadlines[seconds] = Deadlines(self.loop, seconds)
+        return found
+
     async def answer(self, token: int) -> Any:
         """Wait for the answer to a query of the core; `None` where there is none."""
         if self.is_closed:
             return None
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: asyncio.Future[Any] = self.loop.create_future()
         self._answers[token] = future
         try:
             return await future
@@ -118,19 +134,23 @@ class EndpointDriver:
         except TimeoutError:
             logger.error("the I/O thread did not end in time")
         finally:
-            self._loop.remove_reader(self._fd)
+            self.loop.remove_reader(self._fd)
             self.core.join(_JOIN_TIMEOUT)
             self._finish(None)
 
     def _dispatch(self) -> None:
         targets = self.targets
-        for kind, handle, *details in self.core.drain():
+        for event in self.core.drain():
+            kind, handle = event[0], event[1]
             try:
                 target = targets.get(handle)
-                if target is not None and kind != _core.ANSWER:
-                    target._on_event(kind, tuple(details))
+                if kind == _READABLE:
+                    if target is not None:
+                        target._on_readable()
+                elif target is not None and kind != _core.ANSWER:
+                    target._on_event(kind, event[2:])
                 else:
-                    self._on_other(kind, handle, tuple(details))
+                    self._on_other(kind, handle, event[2:])
             except Exception:
                 logger.exception("an event of the core could not be handled")
 
@@ -148,10 +168,12 @@ class EndpointDriver:
         elif kind == _core.CONNECTION_READY:
             self._owner._on_connection(handle, details[0])
         elif kind == _core.ENDPOINT_CLOSED:
-            self._loop.remove_reader(self._fd)
+            self.loop.remove_reader(self._fd)
             self._finish(details[0])
 
     def _finish(self, error: str | None) -> None:
+        for deadlines in self._deadlines.values():
+            deadlines.close()
         for future in self._answers.values():
             if not future.done():
                 future.set_result(None)

@@ -51,12 +51,7 @@ class PendingStream(Target, Generic[S]):
         if kind == _core.STREAM_FAILED:
             self.fail()
         elif kind == _core.STREAM_OPENED and not self.stream.done():
-            stream = self._kind(
-                session=self._session, stream_id=details[0], is_remote=False, handle=self.handle
-            )
-            self._session._opened["local_bidi" if stream.can_receive else "local_uni"] += 1
-            self._session._adopt(stream, self.handle)
-            self.stream.set_result(stream)
+            self.stream.set_result(self._session._placed(self._kind, details[0], self.handle))
 
 
 class SessionBase(Target):
@@ -192,20 +187,19 @@ class SessionBase(Target):
 
     # Bookkeeping
 
+    def _placed(self, kind: type[S], stream_id: StreamId, handle: int) -> S:
+        """A stream of our own has its place; a negative ID is not known yet."""
+        stream = kind(session=self, stream_id=stream_id, is_remote=False, handle=handle)
+        self._opened["local_bidi" if stream.can_receive else "local_uni"] += 1
+        self._adopt(stream, handle)
+        return stream
+
     def _adopt(self, stream: BaseStream, handle: int) -> None:
         self._streams[handle] = stream
         self._driver.targets[handle] = stream
         if self._state is SessionState.CLOSED:
             stream._session_ended()
-        data = {
-            "stream_id": stream.stream_id,
-            "session_id": self._session_id,
-            "direction": stream.direction,
-            "is_remote": stream.is_remote,
-            "connection": self._connection,
-            "stream": stream,
-        }
-        self.events.emit_nowait(event_type=EventType.STREAM_OPENED, data=data)
+        self.events.emit_lazily(event_type=EventType.STREAM_OPENED, make=stream._described)
 
     def _forget(self, handle: int, stream: BaseStream) -> None:
         """A stream has ended in both directions."""

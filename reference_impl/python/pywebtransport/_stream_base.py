@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -57,6 +58,7 @@ class BaseStream(Target):
         "_gone",
         "_handle",
         "_is_remote",
+        "_place",
         "_read_waiters",
         "_receiving",
         "_sending",
@@ -70,6 +72,7 @@ class BaseStream(Target):
     def __init__(self, *, session: SessionBase, stream_id: StreamId, is_remote: bool, handle: int) -> None:
         self._session = session
         self._stream_id = stream_id
+        self._place: Callable[[], int | None] | None = None
         self._is_remote = is_remote
         self._handle = handle
         self._core = session._driver.core
@@ -92,7 +95,9 @@ class BaseStream(Target):
 
     @property
     def stream_id(self) -> StreamId:
-        """QUIC stream ID."""
+        """QUIC stream ID; -1 if the session ended before the stream had one."""
+        if self._place is not None and (found := self._place()) is not None:
+            self._stream_id, self._place = found, None
         return self._stream_id
 
     @property
@@ -154,20 +159,21 @@ class BaseStream(Target):
             read_buffer_size=len(self._unread) + self._buffered(),
             session_id=self._session.session_id,
             state=self.state,
-            stream_id=self._stream_id,
+            stream_id=self.stream_id,
             write_buffer_size=0,
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} id={self._stream_id} state={self.state}>"
+        return f"<{type(self).__name__} id={self.stream_id} state={self.state}>"
 
     # Events of the core
 
     def _on_event(self, kind: int, details: tuple[Any, ...]) -> None:
-        if kind == _core.READABLE:
-            wake(self._read_waiters)
-        elif kind == _core.WRITABLE:
+        if kind == _core.WRITABLE:
             wake(self._write_waiters)
+        elif kind == _core.STREAM_FAILED:
+            # It was promised a place, and its session ended before
+            self._session_ended()
         elif kind == _core.STREAM_STOPPED and self._sending in (None, StreamState.HALF_CLOSED_LOCAL):
             # After the end, too, as long as that is not acknowledged: the peer may not have read it
             code: int | None = details[0]
@@ -175,15 +181,29 @@ class BaseStream(Target):
             self._emit(EventType.STOP_SENDING_RECEIVED, code)
             self._end_sending(StreamState.RESET_SENT, code)
 
+    def _on_readable(self) -> None:
+        wake(self._read_waiters)
+
     def _emit(self, event_type: EventType, code: int | None) -> None:
         if self._events is not None:
             data = {
-                "stream_id": self._stream_id,
+                "stream_id": self.stream_id,
                 "session_id": self._session.session_id,
                 "error_code": code,
                 "stream": self,
             }
             self._events.emit_nowait(event_type=event_type, data=data)
+
+    def _described(self) -> dict[str, Any]:
+        """What STREAM_OPENED says."""
+        return {
+            "stream_id": self.stream_id,
+            "session_id": self._session._session_id,
+            "direction": self.direction,
+            "is_remote": self._is_remote,
+            "connection": self._session._connection,
+            "stream": self,
+        }
 
     def _session_ended(self) -> None:
         """The session has gone: whoever waits gets what is left, or the error."""
@@ -219,23 +239,25 @@ class BaseStream(Target):
             return 0
 
     def _error(self, message: str, code: int | None = None, **details: Any) -> StreamError:
-        return StreamError(message, stream_id=self._stream_id, error_code=code, details=details)
+        return StreamError(message, stream_id=self.stream_id, error_code=code, details=details)
 
     def _session_gone(self) -> StreamError:
         return self._error("the session has ended", ErrorCodes.WT_SESSION_GONE)
 
     async def _wait(self, waiters: list[asyncio.Future[None]], timeout: float | None, operation: str) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        driver = self._session._driver
+        future: asyncio.Future[None] = driver.loop.create_future()
         waiters.append(future)
+        deadlines = None if timeout is None else driver.deadlines(timeout)
+        if deadlines is not None:
+            deadlines.add(future)
         try:
-            if timeout is None:
-                await future
-            else:
-                async with asyncio.timeout(timeout):
-                    await future
+            await future
         except builtins.TimeoutError:
             raise TimeoutError(f"{operation} took longer than {timeout} s", operation=operation) from None
         finally:
+            if deadlines is not None:
+                deadlines.remove(future)
             if future in waiters:
                 waiters.remove(future)
 

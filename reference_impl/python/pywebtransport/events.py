@@ -66,7 +66,7 @@ class EventEmitter:
         self._any: list[EventHandler] = []
         self._history: deque[Event] = deque(maxlen=max_history)
         self._queue: deque[Event] = deque()
-        self._retained: dict[str, deque[Event]] = {}
+        self._retained: dict[str, deque[Event | _Later]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: list[_Waiter] = []
         self._paused = False
@@ -139,10 +139,11 @@ class EventEmitter:
         """
         wanted = frozenset([event_type] if isinstance(event_type, str) else event_type)
         for name in wanted:
-            kept = self._retained.get(name, deque())
-            for event in kept:
+            kept: deque[Event | _Later] = self._retained.get(name, deque())
+            for index, item in enumerate(kept):
+                event = kept[index] = _made(item)
                 if condition is None or condition(event):
-                    kept.remove(event)
+                    del kept[index]
                     return event
         waiter = _Waiter(wanted, condition, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
@@ -164,6 +165,14 @@ class EventEmitter:
     ) -> None:
         """Tell the listeners without waiting for them."""
         self._publish(Event(type=event_type, data=data, source=source))
+
+    def emit_lazily(self, *, event_type: EventType | str, make: Callable[[], Any]) -> None:
+        """As `emit_nowait`, with data that are only made once somebody wants them."""
+        kept = self._retained.get(event_type)
+        if kept is None or self._waiters or self._is_heard(event_type):
+            self._publish(Event(type=event_type, data=make()))
+        else:
+            kept.append(_Later(event_type, time.perf_counter(), make))
 
     def retain(self, *, event_type: EventType | str, limit: int) -> None:
         """Keep up to `limit` events of a type while nobody listens to it; then the oldest are dropped."""
@@ -247,7 +256,17 @@ class EventEmitter:
         kept = self._retained.get(event_type)
         while kept and (limit is None or limit > 0):
             limit = None if limit is None else limit - 1
-            self._deliver(kept.popleft())
+            self._deliver(_made(kept.popleft()))
+
+    def _is_heard(self, event_type: str) -> bool:
+        return bool(
+            self._handlers.get(event_type)
+            or self._once.get(event_type)
+            or self._any
+            or self._history.maxlen
+            or self._paused
+            or self._queue
+        )
 
     def _publish(self, event: Event) -> list[asyncio.Task[None]]:
         if self._history.maxlen:
@@ -261,9 +280,11 @@ class EventEmitter:
         return self._deliver(event)
 
     def _deliver(self, event: Event) -> list[asyncio.Task[None]]:
-        taken = [waiter for waiter in self._waiters if waiter.offer(event)]
-        for waiter in taken:
-            self._waiters.remove(waiter)
+        taken: list[_Waiter] = []
+        if self._waiters:
+            taken = [waiter for waiter in self._waiters if waiter.offer(event)]
+            for waiter in taken:
+                self._waiters.remove(waiter)
         handlers = [*self._handlers.get(event.type, ()), *self._once.pop(event.type, ()), *self._any]
         if not handlers and not taken and (kept := self._retained.get(event.type)) is not None:
             kept.append(event)
@@ -292,6 +313,21 @@ class EventEmitter:
         self._tasks.discard(task)
         while not self._paused and self._queue and len(self._tasks) < self._max_queue_size:
             self._deliver(self._queue.popleft())
+
+
+@dataclass(slots=True, eq=False)
+class _Later:
+    """An event that nobody has looked at yet."""
+
+    type: EventType | str
+    timestamp: float
+    make: Callable[[], Any]
+
+
+def _made(item: Event | _Later) -> Event:
+    if isinstance(item, Event):
+        return item
+    return Event(type=item.type, timestamp=item.timestamp, data=item.make())
 
 
 @dataclass(slots=True, eq=False)

@@ -96,16 +96,18 @@ class WebTransportSession(SessionBase):
     async def incoming_bidirectional_streams(self) -> AsyncGenerator[WebTransportStream, None]:
         """The bidirectional streams of the peer, until the session ends."""
         try:
+            queue = self._incoming_bidi
             while True:
-                yield await self._accept(self._incoming_bidi)
+                yield queue.popleft() if queue else await self._accept(queue)
         except SessionClosedError:
             return
 
     async def incoming_unidirectional_streams(self) -> AsyncGenerator[WebTransportReceiveStream, None]:
         """The unidirectional streams of the peer, until the session ends."""
         try:
+            queue = self._incoming_uni
             while True:
-                yield await self._accept(self._incoming_uni)
+                yield queue.popleft() if queue else await self._accept(queue)
         except SessionClosedError:
             return
 
@@ -113,6 +115,11 @@ class WebTransportSession(SessionBase):
         self._require(*_OPEN)
         core = self._driver.core
         try:
+            at_once = core.open_stream_at_once(self._handle, kind.can_receive)
+            if at_once is not None:
+                stream = self._placed(kind, -1, at_once[0])
+                stream._place = at_once[1]
+                return stream
             handle = core.open_stream(self._handle, kind.can_receive)
         except _core.HandleError:
             raise self._closed_error() from None

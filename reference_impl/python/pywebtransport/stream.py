@@ -80,16 +80,14 @@ class _ReceivingSide(BaseStream):
         Raises:
             StreamError, TimeoutError: as `read`.
         """
-        first = await self.read()
-        if not first:
-            return first
-        second = await self.read()
-        if not second:
-            return first
-        chunks = [first, second]
-        while chunk := await self.read():
+        chunks = [await self.read()] if self._unread else []
+        while chunk := self._poll(-1):
             chunks.append(chunk)
-        return b"".join(chunks)
+        while chunk is None:
+            await self._wait(self._read_waiters, self._session._config.read_timeout, "read")
+            while chunk := self._poll(-1):
+                chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def readexactly(self, *, n: int) -> bytes:
         """Exactly `n` bytes.
@@ -246,6 +244,9 @@ class _SendingSide(BaseStream):
             raise ValueError(f"pieces of {chunk_size} bytes cannot be sent")
         if isinstance(data, str):
             data = data.encode()
+        if type(data) is bytes and len(data) <= chunk_size:
+            await self.write(data=data, end_stream=end_stream)
+            return
         view = memoryview(data).cast("B")
         if len(view) <= chunk_size:
             await self.write(data=data, end_stream=end_stream)

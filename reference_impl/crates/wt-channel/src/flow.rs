@@ -6,6 +6,7 @@ use std::sync::atomic::{
 };
 
 use crate::{
+    opens::Place,
     signal::Signal,
     sync::{AtomicU8, AtomicUsize},
 };
@@ -20,11 +21,18 @@ pub struct SendFlow {
     waiting: Signal,
     /// [`WATCHED`] and [`FINISHED`]: in one place, so that whoever comes second sees the other
     end: AtomicU8,
+    /// Of a stream that the application opened
+    pub place: Place,
 }
 
 impl Default for SendFlow {
     fn default() -> Self {
-        Self { queued: AtomicUsize::new(0), waiting: Signal::new(false), end: AtomicU8::new(0) }
+        Self {
+            queued: AtomicUsize::new(0),
+            waiting: Signal::new(false),
+            end: AtomicU8::new(0),
+            place: Place::default(),
+        }
     }
 }
 

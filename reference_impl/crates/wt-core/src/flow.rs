@@ -169,6 +169,11 @@ impl Flow {
         self.send_data.block().map(Capsule::DataBlocked)
     }
 
+    /// Streams that may be opened.
+    pub(crate) fn open_credit(&self, dir: Dir) -> u64 {
+        self.open[dir as usize].left()
+    }
+
     /// Whether a stream may be opened.
     pub(crate) fn can_open(&self, dir: Dir) -> bool {
         self.open[dir as usize].left() > 0

@@ -1,6 +1,10 @@
 //! The class `Endpoint`.
 
-use std::{os::fd::AsFd, os::fd::AsRawFd, time::Duration};
+use std::{
+    os::fd::{AsFd, AsRawFd},
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use pyo3::{
     exceptions::PyValueError,
@@ -21,7 +25,35 @@ type Headers = Vec<(String, String)>;
 
 /// See the stub.
 #[pyclass(frozen, module = "pywebtransport._core")]
-pub(crate) struct Endpoint(wt_reactor::Endpoint);
+pub(crate) struct Endpoint(Arc<wt_reactor::Endpoint>);
+
+/// Called by the event loop; does not keep the endpoint alive.
+#[pyclass(frozen, module = "pywebtransport._core")]
+struct Flush(Weak<wt_reactor::Endpoint>);
+
+#[pymethods]
+impl Flush {
+    fn __call__(&self) {
+        if let Some(endpoint) = self.0.upgrade() {
+            endpoint.flush();
+        }
+    }
+}
+
+/// Gives the ID of a stream; does not keep the endpoint alive.
+#[pyclass(frozen, module = "pywebtransport._core")]
+struct StreamId {
+    placed: wt_reactor::Placed,
+    endpoint: Weak<wt_reactor::Endpoint>,
+}
+
+#[pymethods]
+impl StreamId {
+    fn __call__(&self, py: Python<'_>) -> Option<u64> {
+        let endpoint = self.endpoint.upgrade()?;
+        py.detach(|| endpoint.stream_id(&self.placed))
+    }
+}
 
 fn fields(headers: Headers) -> PyResult<Vec<Field>> {
     event::fields(headers).ok_or_else(|| PyValueError::new_err("headers have to be octets (latin-1)"))
@@ -50,7 +82,7 @@ impl Endpoint {
     #[new]
     fn new(py: Python<'_>, role: &str, config: &Bound<'_, PyDict>) -> PyResult<Self> {
         let config = config::parse(role, config)?;
-        py.detach(|| wt_reactor::Endpoint::new(config)).map(Self).map_err(config_error)
+        py.detach(|| wt_reactor::Endpoint::new(config)).map(|x| Self(Arc::new(x))).map_err(config_error)
     }
 
     #[getter]
@@ -157,6 +189,29 @@ impl Endpoint {
 
     fn max_datagram_size(&self, session: Handle) -> PyResult<usize> {
         self.0.max_datagram_size(session).map_err(failure)
+    }
+
+    fn defer(&self, py: Python<'_>, call_soon: Py<PyAny>) -> PyResult<()> {
+        let flush = Py::new(py, Flush(Arc::downgrade(&self.0)))?;
+        let endpoint = Arc::downgrade(&self.0);
+        self.0.defer(move || {
+            // Fails if the event loop is closed
+            if Python::attach(|py| call_soon.call1(py, (&flush,)).is_err())
+                && let Some(endpoint) = endpoint.upgrade()
+            {
+                endpoint.flush();
+            }
+        });
+        Ok(())
+    }
+
+    fn open_stream_at_once(
+        &self,
+        session: Handle,
+        bidirectional: bool,
+    ) -> PyResult<Option<(Handle, StreamId)>> {
+        let opened = self.0.open_stream_at_once(session, event::dir(bidirectional)).map_err(failure)?;
+        Ok(opened.map(|(handle, placed)| (handle, StreamId { placed, endpoint: Arc::downgrade(&self.0) })))
     }
 
     fn open_stream(&self, session: Handle, bidirectional: bool) -> PyResult<Handle> {

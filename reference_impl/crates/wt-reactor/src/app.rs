@@ -1,25 +1,32 @@
 //! The application's handle of an endpoint.
 
 use std::{
+    fmt,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wt_channel::{ConnectionFlow, SendFlow};
-use wt_core::{AcceptOptions, ConnectRequest, Dir, Field, Role};
+use wt_channel::{ConnectionFlow, SessionFlow};
+use wt_core::{AcceptOptions, ConnectRequest, Field, Role};
 
 use crate::{
     config::{Config, Error},
-    inbox::{Inbox, Read, ReadError, Sending, Stream},
+    inbox::{Inbox, Session},
     io::Reactor,
     message::{Command, ConnectionCommand, DATAGRAM_HEADROOM, Event, Handle},
     shared::Shared,
 };
+
+/// Commands that are put off at most, so that the I/O thread has something to do meanwhile
+const AT_ONCE: usize = 32;
 
 /// Why a call can't be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,13 +67,25 @@ pub struct EndpointStats {
 /// A client or server. Dropping it closes it.
 #[derive(Debug)]
 pub struct Endpoint {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Of the application's threads only: the I/O thread never waits for it
     inbox: Mutex<Inbox>,
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     local: Vec<SocketAddr>,
     /// Bytes read from a stream that are reported together
-    report: usize,
+    pub(crate) report: usize,
+    later: OnceLock<Later>,
+    /// Commands that the I/O thread was not woken for
+    deferred: AtomicUsize,
+}
+
+/// Sees to it that commands that were put off are not forgotten.
+struct Later(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Later")
+    }
 }
 
 impl Endpoint {
@@ -82,10 +101,18 @@ impl Endpoint {
             limit => limit,
         };
         let report = config.limits.stream_read_buffer.min(usize::try_from(window).unwrap_or(usize::MAX)) / 4;
-        Ok(Self { shared, inbox: Mutex::default(), config, local, report })
+        Ok(Self {
+            shared,
+            inbox: Mutex::default(),
+            config,
+            local,
+            report,
+            later: OnceLock::new(),
+            deferred: AtomicUsize::new(0),
+        })
     }
 
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+    pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,7 +152,38 @@ impl Endpoint {
         matches!(poll(&mut fds, timeout.as_ref()), Ok(1))
     }
 
-    fn command(&self, mut command: Command) -> Result<(), Failure> {
+    fn command(&self, command: Command) -> Result<(), Failure> {
+        self.enqueue(command)?;
+        self.flush();
+        if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(()) }
+    }
+
+    /// Wakes the I/O thread for what it was not woken for (see [`Endpoint::defer`]).
+    pub fn flush(&self) {
+        self.deferred.store(0, Relaxed);
+        self.shared.commands.flush();
+    }
+
+    /// From now on the I/O thread is not woken for each stream opened, written, read or datagram sent, but for
+    /// many at a time: `later` is called for the first of them, and has to see to it that [`Endpoint::flush`] is
+    /// called soon. Once only.
+    pub fn defer(&self, later: impl Fn() + Send + Sync + 'static) {
+        let _ = self.later.set(Later(Box::new(later)));
+    }
+
+    /// A command on a stream or for a datagram.
+    pub(crate) fn of_data(&self, connection: Handle, command: ConnectionCommand) -> Result<(), Failure> {
+        let Some(Later(later)) = self.later.get() else { return self.of_connection(connection, command) };
+        self.enqueue(Command::Connection { connection, command })?;
+        match self.deferred.fetch_add(1, Relaxed) {
+            0 => later(),
+            AT_ONCE.. => self.flush(),
+            _ => {}
+        }
+        if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(()) }
+    }
+
+    fn enqueue(&self, mut command: Command) -> Result<(), Failure> {
         let commands = &self.shared.commands;
         while let Err(back) = commands.push(command) {
             if self.shared.is_closed() {
@@ -136,11 +194,14 @@ impl Endpoint {
             thread::sleep(Duration::from_micros(20));
             command = back;
         }
-        commands.flush();
-        if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(()) }
+        Ok(())
     }
 
-    fn of_connection(&self, connection: Handle, command: ConnectionCommand) -> Result<(), Failure> {
+    pub(crate) fn of_connection(
+        &self,
+        connection: Handle,
+        command: ConnectionCommand,
+    ) -> Result<(), Failure> {
         self.command(Command::Connection { connection, command })
     }
 
@@ -150,7 +211,7 @@ impl Endpoint {
     }
 
     fn connection_of(&self, session: Handle) -> Result<Handle, Failure> {
-        self.inbox().sessions.get(&session).copied().ok_or(Failure::Gone("session"))
+        self.inbox().sessions.get(&session).map(|x| x.connection).ok_or(Failure::Gone("session"))
     }
 
     fn check_connection(&self, connection: Handle) -> Result<(), Failure> {
@@ -186,9 +247,10 @@ impl Endpoint {
     pub fn request_session(&self, connection: Handle, request: ConnectRequest) -> Result<Handle, Failure> {
         self.check_connection(connection)?;
         let session = self.shared.new_handle();
-        self.inbox().sessions.insert(session, connection);
+        let opens = Arc::<SessionFlow>::default();
+        self.inbox().sessions.insert(session, Session { connection, opens: opens.clone() });
         let request = Box::new(request);
-        self.of_connection(connection, ConnectionCommand::Request { session, request })?;
+        self.of_connection(connection, ConnectionCommand::Request { session, request, opens })?;
         Ok(session)
     }
 
@@ -228,7 +290,7 @@ impl Endpoint {
 
     fn flow_of(&self, session: Handle) -> Result<(Handle, Arc<ConnectionFlow>), Failure> {
         let inbox = self.inbox();
-        let connection = *inbox.sessions.get(&session).ok_or(Failure::Gone("session"))?;
+        let connection = inbox.sessions.get(&session).ok_or(Failure::Gone("session"))?.connection;
         let flow = inbox.connections.get(&connection).ok_or(Failure::Gone("connection"))?;
         Ok((connection, flow.clone()))
     }
@@ -252,103 +314,8 @@ impl Endpoint {
         let mut data = BytesMut::with_capacity(DATAGRAM_HEADROOM + payload.len());
         data.extend_from_slice(&[0; DATAGRAM_HEADROOM]);
         data.extend_from_slice(payload);
-        self.of_connection(connection, ConnectionCommand::Datagram { session, data })?;
+        self.of_data(connection, ConnectionCommand::Datagram { session, data })?;
         Ok(true)
-    }
-
-    /// Opens a stream; it may be written at once.
-    pub fn open_stream(&self, session: Handle, dir: Dir) -> Result<Handle, Failure> {
-        let (stream, flow) = (self.shared.new_handle(), Arc::<SendFlow>::default());
-        let mut inbox = self.inbox();
-        let connection = *inbox.sessions.get(&session).ok_or(Failure::Gone("session"))?;
-        inbox.streams.insert(stream, Stream::new(connection, Some(flow.clone()), dir == Dir::Bidi));
-        drop(inbox);
-        self.of_connection(connection, ConnectionCommand::Open { session, stream, dir, flow })?;
-        Ok(stream)
-    }
-
-    /// Takes all of `data`, with `fin` as the end of the stream. `false`: takes nothing, `Writable` follows.
-    pub fn write(&self, stream: Handle, data: Bytes, fin: bool) -> Result<bool, Failure> {
-        let mut inbox = self.inbox();
-        let x = inbox.streams.get_mut(&stream).ok_or(Failure::Gone("stream"))?;
-        let connection = x.connection;
-        match &x.sending {
-            Sending::Ended(code) => return Err(Failure::Stopped(*code)),
-            Sending::Open(flow) => {
-                if !data.is_empty() && !flow.reserve(data.len(), self.config.limits.stream_write_buffer) {
-                    return Ok(false);
-                }
-            }
-        }
-        if fin {
-            x.sending = Sending::Ended(None);
-            inbox.forget_if_done(stream);
-        }
-        drop(inbox);
-        self.of_connection(connection, ConnectionCommand::Write { stream, data, fin })?;
-        Ok(true)
-    }
-
-    /// Wants the event `StreamFinished`. `true`: everything up to FIN was acknowledged already.
-    pub fn watch_finished(&self, stream: Handle) -> Result<bool, Failure> {
-        let inbox = self.inbox();
-        let x = inbox.streams.get(&stream).ok_or(Failure::Gone("stream"))?;
-        x.flow.as_ref().map(|x| x.watch()).ok_or(Failure::Invalid("a stream of the peer's only"))
-    }
-
-    /// Abandons the sending direction. Nothing happens if it has ended.
-    pub fn reset(&self, stream: Handle, code: u32) -> Result<(), Failure> {
-        let mut inbox = self.inbox();
-        let x = inbox.streams.get_mut(&stream).ok_or(Failure::Gone("stream"))?;
-        let connection = x.connection;
-        // Also after FIN, as long as that is not acknowledged
-        x.sending = Sending::Ended(None);
-        inbox.forget_if_done(stream);
-        drop(inbox);
-        self.of_connection(connection, ConnectionCommand::Reset { stream, code })
-    }
-
-    /// Takes up to `limit` bytes that have arrived.
-    pub fn read(&self, stream: Handle, limit: usize) -> Result<Result<Read, ReadError>, Failure> {
-        let mut inbox = self.inbox();
-        let x = inbox.streams.get_mut(&stream).ok_or(Failure::Gone("stream"))?;
-        let result = x.read(limit);
-        let (connection, report) = (x.connection, x.report(self.report));
-        if !matches!(result, Ok(Read::Data(_) | Read::Nothing)) {
-            inbox.forget_if_done(stream);
-        }
-        drop(inbox);
-        if let Some(bytes) = report {
-            // If the endpoint is closed, nobody wants to know
-            let _ = self.of_connection(connection, ConnectionCommand::Consumed { stream, bytes });
-        }
-        Ok(result)
-    }
-
-    /// Bytes that `read` would give.
-    pub fn buffered(&self, stream: Handle) -> Result<usize, Failure> {
-        self.inbox().streams.get(&stream).map(|x| x.buffered).ok_or(Failure::Gone("stream"))
-    }
-
-    /// Abandons the receiving direction. Nothing happens if it has ended.
-    pub fn stop(&self, stream: Handle, code: u32) -> Result<(), Failure> {
-        let mut inbox = self.inbox();
-        let x = inbox.streams.get_mut(&stream).ok_or(Failure::Gone("stream"))?;
-        let connection = x.connection;
-        x.stop();
-        inbox.forget_if_done(stream);
-        drop(inbox);
-        self.of_connection(connection, ConnectionCommand::Stop { stream, code })
-    }
-
-    /// Forgets the stream, and abandons what has not ended of it.
-    pub fn release(&self, stream: Handle) {
-        let Some(x) = self.inbox().streams.remove(&stream) else { return };
-        if matches!(x.sending, Sending::Open(_)) {
-            let _ = self.of_connection(x.connection, ConnectionCommand::Reset { stream, code: 0 });
-        }
-        // Even if it has ended: it may hold unread bytes, whose credit is due
-        let _ = self.of_connection(x.connection, ConnectionCommand::Stop { stream, code: 0 });
     }
 
     /// TLS exporter (-16 §4.8); answered by an event with the token.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, mem, sync::Arc};
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use wt_channel::{ConnectionFlow, SendFlow};
+use wt_channel::{ConnectionFlow, SendFlow, SessionFlow};
 
 use crate::message::{End, Event, Handle, Message};
 
@@ -140,12 +140,18 @@ impl Stream {
     }
 }
 
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) connection: Handle,
+    pub(crate) opens: Arc<SessionFlow>,
+}
+
 /// All that the application can name.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     pub(crate) connections: FxHashMap<Handle, Arc<ConnectionFlow>>,
-    /// With their connections
-    pub(crate) sessions: FxHashMap<Handle, Handle>,
+    pub(crate) sessions: FxHashMap<Handle, Session>,
     pub(crate) streams: FxHashMap<Handle, Stream>,
 }
 
@@ -161,7 +167,9 @@ impl Inbox {
                 }
             }
             Message::Datagram { session, payload } => {
-                if let Some(flow) = self.sessions.get(&session).and_then(|x| self.connections.get(x)) {
+                if let Some(flow) =
+                    self.sessions.get(&session).and_then(|x| self.connections.get(&x.connection))
+                {
                     flow.datagrams_in.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
                 }
                 match events.last_mut() {
@@ -171,14 +179,14 @@ impl Inbox {
                     _ => events.push(Event::Datagrams { session, payloads: vec![payload] }),
                 }
             }
-            Message::IncomingSession { connection, flow, session, request, id, early_data } => {
+            Message::IncomingSession { connection, flow, session, request, id, early_data, opens } => {
                 self.connections.entry(connection).or_insert(flow);
-                self.sessions.insert(session, connection);
+                self.sessions.insert(session, Session { connection, opens });
                 events.push(Event::SessionRequest { connection, session, request, id, early_data });
             }
             Message::IncomingStream { session, stream, id, flow } => {
-                if let Some(connection) = self.sessions.get(&session) {
-                    self.streams.insert(stream, Stream::new(*connection, flow, true));
+                if let Some(x) = self.sessions.get(&session) {
+                    self.streams.insert(stream, Stream::new(x.connection, flow, true));
                     events.push(Event::StreamIncoming { session, stream, id });
                 }
             }

@@ -7,6 +7,7 @@
 //! what the application has taken, not for what has arrived.
 
 mod app;
+mod app_streams;
 mod config;
 mod inbox;
 mod io;
@@ -15,6 +16,7 @@ mod shared;
 mod tls;
 
 pub use app::{Endpoint, EndpointStats, Failure};
+pub use app_streams::Placed;
 pub use config::{Config, Congestion, Error, Limits, Tls, Transport, Verify};
 pub use inbox::{Read, ReadError};
 pub use message::{

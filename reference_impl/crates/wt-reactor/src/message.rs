@@ -9,7 +9,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use wt_core::{AcceptOptions, ConnectRequest, Dir, Draft, Field, SessionRequest};
 
-use wt_channel::{ConnectionFlow, SendFlow};
+use wt_channel::{ConnectionFlow, SendFlow, SessionFlow};
 
 /// Names a connection, session or stream. Unique for the life of an endpoint, never 0.
 pub type Handle = u64;
@@ -34,6 +34,7 @@ pub(crate) enum ConnectionCommand {
     Request {
         session: Handle,
         request: Box<ConnectRequest>,
+        opens: Arc<SessionFlow>,
     },
     Accept {
         session: Handle,
@@ -66,6 +67,8 @@ pub(crate) enum ConnectionCommand {
         stream: Handle,
         dir: Dir,
         flow: Arc<SendFlow>,
+        /// It was promised a place: no event says that it has one
+        quiet: bool,
     },
     Write {
         stream: Handle,
@@ -117,6 +120,7 @@ pub(crate) enum Message {
         request: Box<SessionRequest>,
         id: u64,
         early_data: bool,
+        opens: Arc<SessionFlow>,
     },
     IncomingStream {
         session: Handle,

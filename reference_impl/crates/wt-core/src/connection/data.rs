@@ -48,6 +48,14 @@ impl Connection {
         Err(OpenError::Blocked)
     }
 
+    /// How many streams the session may open, as far as its own flow control goes.
+    pub fn open_credit(&self, session: SessionId, dir: Dir) -> u64 {
+        match self.sessions.get(&session).filter(|state| state.is_established()) {
+            Some(state) => state.flow.as_ref().map_or(u64::MAX, |flow| flow.open_credit(dir)),
+            None => 0,
+        }
+    }
+
     /// Makes `stream`, a fresh stream of ours, a stream of the session. The result is the header that the
     /// driver writes first.
     pub fn bind_stream(&mut self, session: SessionId, stream: StreamId) -> Result<Bytes, OpenError> {

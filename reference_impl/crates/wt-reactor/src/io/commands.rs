@@ -21,9 +21,17 @@ use crate::message::{Answer, ConnectionCommand as Command, DATAGRAM_HEADROOM, Ev
 pub(super) struct Opening {
     pub(super) session: Handle,
     dir: Dir,
-    flow: Arc<SendFlow>,
+    pub(super) flow: Arc<SendFlow>,
+    /// The application is not told of its place
+    quiet: bool,
     queue: Vec<Bytes>,
     fin: bool,
+}
+
+impl Opening {
+    pub(super) fn is_of(&self, session: Handle, dir: Dir) -> bool {
+        self.session == session && self.dir == dir
+    }
 }
 
 /// The connection is gone; what wants an answer gets one.
@@ -33,7 +41,8 @@ pub(super) fn refuse_command(command: Command, sink: &mut Sink) {
             sink.event(Event::Answer { token, answer: Answer::Nothing });
         }
         Command::Request { session, .. } => reject(session, "the connection is closed", sink),
-        Command::Open { stream, .. } => {
+        Command::Open { stream, flow, .. } => {
+            flow.place.set(None);
             sink.event(Event::StreamFailed { stream, reason: "the connection is closed" });
         }
         _ => {}
@@ -52,7 +61,8 @@ impl Connection {
         }
         let id = |session: Handle| self.sessions.get(&session).copied();
         match command {
-            Command::Request { session, request } => {
+            Command::Request { session, request, opens } => {
+                self.opens.begin(session, opens);
                 self.requests.push_back((session, request));
                 self.open_waiting(sink);
             }
@@ -94,11 +104,13 @@ impl Connection {
                 }
             }
             Command::Datagram { session, data } => self.datagram(session, data, sink),
-            Command::Open { session, stream, dir, flow } => {
+            Command::Open { session, stream, dir, flow, quiet } => {
+                self.opens.saw(session, dir);
                 if self.opening.len() >= self.config.limits.max_opening_streams {
+                    flow.place.set(None);
                     sink.event(Event::StreamFailed { stream, reason: "too many streams wait" });
                 } else {
-                    let opening = Opening { session, dir, flow, queue: Vec::new(), fin: false };
+                    let opening = Opening { session, dir, flow, quiet, queue: Vec::new(), fin: false };
                     self.opening.push_back((stream, opening));
                     self.open_waiting(sink);
                 }
@@ -183,6 +195,7 @@ impl Connection {
 
     /// Sessions and streams that wait, as far as the limits allow.
     pub(super) fn open_waiting(&mut self, sink: &mut Sink) {
+        self.opens.stale = true;
         while let Some((session, request)) = self.requests.pop_front() {
             match self.core.check_connect() {
                 Ok(()) => {}
@@ -195,7 +208,7 @@ impl Connection {
                     continue;
                 }
             }
-            let Some(id) = self.quic.streams().open(wt_quic::Dir::Bi) else {
+            let Some(id) = self.next_stream(wt_quic::Dir::Bi) else {
                 self.requests.push_front((session, request));
                 break;
             };
@@ -232,6 +245,7 @@ impl Connection {
     /// Gives the stream back if it has to wait on.
     fn open(&mut self, handle: Handle, opening: Opening, sink: &mut Sink) -> Option<Opening> {
         let Some(&session) = self.sessions.get(&opening.session) else {
+            opening.flow.place.set(None);
             sink.event(Event::StreamFailed { stream: handle, reason: "the session has ended" });
             return None;
         };
@@ -239,6 +253,7 @@ impl Connection {
             Ok(()) => {}
             Err(OpenError::Blocked) => return Some(opening),
             Err(OpenError::Unknown | OpenError::BadStream) => {
+                opening.flow.place.set(None);
                 sink.event(Event::StreamFailed { stream: handle, reason: "the session is not established" });
                 return None;
             }
@@ -247,11 +262,15 @@ impl Connection {
             Dir::Bidi => (wt_quic::Dir::Bi, Reader::Core),
             Dir::Uni => (wt_quic::Dir::Uni, Reader::Done),
         };
-        let Some(id) = self.quic.streams().open(dir) else { return Some(opening) };
+        let Some(id) = self.next_stream(dir) else { return Some(opening) };
         let mut stream = Stream::new(id, reader, Sender::Open);
         match self.core.bind_stream(session, wt_core::StreamId(id.into())) {
-            Ok(header) => stream.adopt(opening.session, header, Some(opening.flow)),
+            Ok(header) => {
+                opening.flow.place.set(Some(id.into()));
+                stream.adopt(opening.session, header, Some(opening.flow));
+            }
             Err(_) => {
+                opening.flow.place.set(None);
                 self.insert(handle, stream);
                 self.abandon(id, sink);
                 sink.event(Event::StreamFailed { stream: handle, reason: "the session has ended" });
@@ -261,7 +280,9 @@ impl Connection {
         opening.queue.into_iter().for_each(|data| stream.push(data, false));
         stream.push(Bytes::new(), opening.fin);
         self.insert(handle, stream);
-        sink.event(Event::StreamOpened { stream: handle, id: id.into() });
+        if !opening.quiet {
+            sink.event(Event::StreamOpened { stream: handle, id: id.into() });
+        }
         self.write_stream(handle, sink);
         None
     }

@@ -18,6 +18,7 @@ use wt_quic::{
 
 use super::{
     commands::Opening,
+    opens::Opens,
     sink::Sink,
     socket::Socket,
     stream::{Reader, Sender, Stream},
@@ -69,6 +70,7 @@ pub(super) struct Connection {
     /// Streams that wait for the peer's limits
     pub(super) opening: VecDeque<(Handle, Opening)>,
     pub(super) datagrams: VecDeque<Bytes>,
+    pub(super) opens: Opens,
 }
 
 impl Connection {
@@ -110,6 +112,7 @@ impl Connection {
             requests: VecDeque::new(),
             opening: VecDeque::new(),
             datagrams: VecDeque::new(),
+            opens: Opens::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Connection {
                 break;
             }
         }
+        self.allow_opens();
         self.check_deadlines(now, sink);
         if !self.ended && self.established {
             let size = self.quic.datagrams().max_size().unwrap_or(0);
@@ -203,7 +207,7 @@ impl Connection {
         if self.established || self.ended {
             return;
         }
-        let Some(control) = self.quic.streams().open(Dir::Uni) else { return };
+        let Some(control) = self.next_stream(Dir::Uni) else { return };
         self.established = true;
         self.insert(sink.handle(), Stream::new(control, Reader::Done, Sender::Open));
         let facts = TransportFacts {

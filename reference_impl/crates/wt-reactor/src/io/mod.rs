@@ -6,6 +6,7 @@
 mod admission;
 mod commands;
 mod connection;
+mod opens;
 mod read;
 mod sessions;
 mod setup;
@@ -24,6 +25,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use quinn_udp::BATCH_SIZE;
 use rustc_hash::FxHashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wt_core::Role;
@@ -81,12 +83,16 @@ impl Reactor {
     /// Until the endpoint is closed.
     pub(crate) fn run(mut self) {
         let mut buffers = ReceiveBuffers::new();
+        let mut slept = false;
         loop {
             let now = Instant::now();
             self.resume();
             let mut busy = self.commands(now);
             for index in 0..self.sockets.len() {
-                busy |= self.receive(now, index, &mut buffers);
+                // What the system has said nothing of is asked only where it was not asked
+                if !slept || self.sockets[index].is_readable {
+                    busy |= self.receive(now, index, &mut buffers);
+                }
             }
             self.expire(now);
             self.serve(now);
@@ -97,9 +103,7 @@ impl Reactor {
                 break;
             }
             let stuck = self.sockets.iter().any(Socket::is_blocked);
-            if !busy && (self.ready.is_empty() || stuck) {
-                self.sleep(now);
-            }
+            slept = !busy && (self.ready.is_empty() || stuck) && self.sleep(now);
         }
     }
 
@@ -208,14 +212,13 @@ impl Reactor {
 
     /// Whether there may be more to receive.
     fn receive(&mut self, now: Instant, index: usize, buffers: &mut ReceiveBuffers) -> bool {
-        let mut any = false;
         for _ in 0..RECEIVE_BATCHES {
             if self.sink.is_congested() {
                 return false;
             }
-            let mut empty = true;
+            let mut count = 0;
             for batch in buffers.receive(&self.sockets[index]) {
-                empty = false;
+                count += 1;
                 // In one piece: the datagrams share the allocation
                 let mut data = BytesMut::from(batch.data);
                 while !data.is_empty() {
@@ -248,10 +251,9 @@ impl Reactor {
                     }
                 }
             }
-            if empty {
-                return any;
+            if count < BATCH_SIZE {
+                return false;
             }
-            any = true;
         }
         true
     }
@@ -360,9 +362,10 @@ impl Reactor {
         shutdown.closed && (late || self.connections.is_empty())
     }
 
-    fn sleep(&mut self, now: Instant) {
+    /// Waits for the application, the network and the timers. `false`: there is something to do already.
+    fn sleep(&mut self, now: Instant) -> bool {
         if !self.shared.commands.arm() {
-            return;
+            return false;
         }
         let next = self.timers.next().into_iter().chain(self.shutdown.as_ref().map(|x| x.deadline)).min();
         let wait = next.map(|x| x.saturating_duration_since(now));
@@ -377,12 +380,16 @@ impl Reactor {
         }
         // EINTR and the like: just go round once more
         let _ = poll(&mut fds, wait.as_ref());
-        let notified = !fds[0].revents().is_empty();
+        let events: Vec<_> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
+        for (socket, events) in self.sockets.iter_mut().zip(&events[1..]) {
+            socket.is_readable = !events.difference(PollFlags::OUT).is_empty();
+        }
         self.shared.commands.disarm();
-        if notified {
+        if !events[0].is_empty() {
             self.shared.commands.clear();
         }
+        true
     }
 }
 

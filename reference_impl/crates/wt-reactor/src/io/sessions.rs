@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use wt_channel::SendFlow;
+use wt_channel::{SendFlow, SessionFlow};
 use wt_core::{Action, Rejection, SessionEnd, SessionId};
 
 use super::{commands::reject, connection::Connection, sink::Sink, stream::Reader};
@@ -92,6 +92,8 @@ impl Connection {
                 let session = sink.handle();
                 self.sessions.insert(session, id);
                 self.session_handles.insert(id, session);
+                let opens = Arc::<SessionFlow>::default();
+                self.opens.begin(session, opens.clone());
                 sink.message(Message::IncomingSession {
                     connection: self.handle,
                     flow: self.flow.clone(),
@@ -99,6 +101,7 @@ impl Connection {
                     request,
                     id: id.0.0,
                     early_data: self.quic.is_handshaking(),
+                    opens,
                 });
             }
             Core::SessionEstablished { session: id, response } => {
@@ -216,6 +219,7 @@ impl Connection {
     pub(super) fn forget_session(&mut self, id: SessionId) -> Option<Handle> {
         let handle = self.session_handles.remove(&id)?;
         self.sessions.remove(&handle);
+        self.opens.end(handle);
         Some(handle)
     }
 
@@ -229,6 +233,7 @@ impl Connection {
         }
         self.opening.retain(|(stream, opening)| {
             if opening.session == session {
+                opening.flow.place.set(None);
                 sink.event(Event::StreamFailed { stream: *stream, reason: "the session has ended" });
             }
             opening.session != session
@@ -260,7 +265,8 @@ impl Connection {
         for (session, _) in mem::take(&mut self.requests) {
             reject(session, reason, sink);
         }
-        for (stream, _) in mem::take(&mut self.opening) {
+        for (stream, opening) in mem::take(&mut self.opening) {
+            opening.flow.place.set(None);
             sink.event(Event::StreamFailed { stream, reason: "the connection is closed" });
         }
         for id in self.session_handles.keys().copied().collect::<Vec<_>>() {

@@ -22,6 +22,8 @@ pub(super) struct Socket {
     /// What the system had no room for; nothing else is sent before it
     blocked: Option<(Transmit, Vec<u8>)>,
     pub(super) send_errors: u64,
+    /// The system has said that there is something to receive
+    pub(super) is_readable: bool,
 }
 
 impl Socket {
@@ -39,7 +41,7 @@ impl Socket {
         let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER);
         let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER);
         let local = socket.local_addr()?;
-        Ok(Self { socket, state, local, blocked: None, send_errors: 0 })
+        Ok(Self { socket, state, local, blocked: None, send_errors: 0, is_readable: true })
     }
 
     pub(super) fn local(&self) -> SocketAddr {
