@@ -83,11 +83,13 @@ def drain_by_target(run: Run) -> None:
     draft-16 §4.7.
     """
     session = run.establish(run.endpoint("drain"))
-    run.peer.wait(lambda: bool(session.capsules))
-    drains = [
-        item.value.hex() for item in session.capsules if item.capsule_type == CapsuleType.WT_DRAIN_SESSION
-    ]
-    run.check("WT-4.7-05", "values of drain capsules", "==", [""], drains)
+
+    def drains() -> list[str]:
+        found = (item for item in session.capsules if item.capsule_type == CapsuleType.WT_DRAIN_SESSION)
+        return [item.value.hex() for item in found]
+
+    run.peer.wait(lambda: bool(drains()))
+    run.check("WT-4.7-05", "values of drain capsules", "==", [""], drains())
     echoed = run.bidi_echo(session, b"after the drain")
     run.check("WT-4.7-05", "echo after the drain", "==", b"after the drain".hex(), echoed.hex())
 
@@ -130,7 +132,7 @@ def abort_in_transfer(run: Run) -> None:
         aborted.reset(to_http(5))
     if run.variant in ("stop", "both"):
         aborted.stop(to_http(6))
-    run.peer.wait(lambda: other.done, 10.0)
+    run.transferred(lambda: other.done)
     run.check("OV-4.3-02", "bytes of the other transfer", "==", 100_000, other.received_length)
     run.expect("OV-4.3-05", "tolerated", session=session)
 

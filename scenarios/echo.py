@@ -36,7 +36,7 @@ def bidi(run: Run) -> None:
     session = run.establish()
     body = body_of(run.variant)
     stream = session.open_bidi(body, end_stream=True)
-    run.peer.wait(lambda: stream.done, patience(run.variant))
+    run.transferred(lambda: stream.done)
     run.check("OV-4.3-04", "the body came back", "is", True, tail(stream.received, body) == body)
     run.check("WT-4.3-14", "the stream was finished", "is", True, stream.ended)
 
@@ -51,7 +51,7 @@ def uni(run: Run) -> None:
     session = run.establish()
     body = body_of(run.variant)
     session.open_uni(body, end_stream=True)
-    run.peer.wait(lambda: any(stream.done for stream in session.incoming_uni), patience(run.variant))
+    run.transferred(lambda: any(stream.done for stream in session.incoming_uni))
     received = [tail(stream.body, body) == body for stream in session.incoming_uni if stream.ended]
     run.check("WT-4.2-05", "finished streams with the body", "==", [True], received, also=("OV-4.3-04",))
 
@@ -89,7 +89,7 @@ def many_streams(run: Run) -> None:
     session = run.establish()
     bodies = [b"stream %d " % number * 20 for number in range(200)]
     streams = [session.open_bidi(body, end_stream=True) for body in bodies]
-    run.peer.wait(lambda: all(stream.done for stream in streams), 20.0)
+    run.transferred(lambda: all(stream.done for stream in streams))
     correct = sum(tail(stream.received, body) == body for stream, body in zip(streams, bodies, strict=True))
     run.check("OV-4.3-04", "streams echoed", "==", len(bodies), correct, also=("WT-4.2-05",))
 
@@ -105,7 +105,7 @@ def slow_reader(run: Run) -> None:
     session = run.establish()
     body = body_of(64 * KIB)
     stream = session.open_bidi(body, end_stream=True)
-    run.peer.wait(lambda: stream.done, patience(8 * MIB))
+    run.transferred(lambda: stream.done)
     run.check("WT-4.3-14", "the body came back", "is", True, tail(stream.received, body) == body)
 
 

@@ -32,7 +32,7 @@ def agreed(run: Run) -> None:
         "wt-protocol",
         "==",
         f'"{expected}"',
-        (request.field(b"wt-protocol") or b"").decode("latin-1"),
+        (request.field(b"wt-protocol") or b"").decode("latin-1").partition(";")[0].strip(" "),
     )
     answer, _ = query(run, request)
     selected = answer.get("selected") if isinstance(answer, dict) else None

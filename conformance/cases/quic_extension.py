@@ -31,13 +31,17 @@ def reset_stream_at(stream_id: int, code: int, final_size: int, reliable_size: i
     drafts=SINCE_14,
     negative=True,
     witness="reliable-stream-reset-10 §3: TRANSPORT_PARAMETER_ERROR",
+    version=2,
 )
 def non_empty_parameter(run: Run) -> None:
     """A reset_stream_at transport parameter with a value is a connection error.
 
     reliable-stream-reset-10 §3: TRANSPORT_PARAMETER_ERROR, or a general code (RFC 9000 §11). Stacks of
-    version -07 and before do not know 0x1d, so both code points carry the value.
+    version -07 and before do not know 0x1d, so both code points carry the value. Who does not offer the
+    extension at all ignores both (RFC 9000 §7.4.2).
     """
+    offered = run.target.capabilities.transport_parameters
+    run.need(0x1D in offered or 0x17F7586D2CB571 in offered, "it sent no reset_stream_at transport parameter")
     value = run.vary(good=b"", bad=b"\x01")
     parameters = {0x1D: value, 0x17F7586D2CB571: value}
     run.attempt(run.options(reset_stream_at=(), extra_transport_parameters=parameters))
@@ -326,7 +330,11 @@ def reset_for_send_only(run: Run) -> None:
 
 
 @case(
-    "quic-extension.streams-beyond-limit", "Q-06", negative=True, witness="RFC 9000 §4.6: STREAM_LIMIT_ERROR"
+    "quic-extension.streams-beyond-limit",
+    "Q-06",
+    negative=True,
+    witness="RFC 9000 §4.6: STREAM_LIMIT_ERROR",
+    version=2,
 )
 def streams_beyond_limit(run: Run) -> None:
     """A stream beyond the target's QUIC limit is a connection error.
@@ -335,6 +343,7 @@ def streams_beyond_limit(run: Run) -> None:
     """
     session = run.establish()
     limit = run.transport_parameter(0x09)
+    run.need(3 < limit < 1 << 59, f"its limit of {limit} streams leaves no room below or above it")
     index = run.vary(good=limit - 1, bad=limit + 100_000)
     header = uni_header(session.id)
     run.peer.quic.inject_frames(b"\x0a" + varint(4 * index + 2) + varint(len(header)) + header)
@@ -342,18 +351,29 @@ def streams_beyond_limit(run: Run) -> None:
 
 
 @case(
-    "quic-extension.unadvertised-frame", "Q-09", "RSR-3-03", drafts=SINCE_14, witness="RFC 9000 §12.4, §19.21"
+    "quic-extension.unadvertised-frame",
+    "Q-09",
+    "RSR-3-03",
+    drafts=SINCE_14,
+    witness="RFC 9000 §12.4, §19.21",
+    version=2,
 )
 def unadvertised_frame(run: Run) -> None:
     """To a client that did not advertise the extension the target sends no RESET_STREAM_AT.
 
-    reliable-stream-reset-10 §3, RFC 9000 §19.21. A session may be refused then; no such frame may come.
+    reliable-stream-reset-10 §3, RFC 9000 §19.21. A session may be refused then; no such frame may come. Where
+    it is accepted, its end makes the target reset the streams that are open in both directions.
     """
     # Our own QUIC must not end the case because of the frame that it looks for.
     ignored = frozenset({(0x07, RESET_STREAM_AT)})
     run.connect(run.options(reset_stream_at=(), ignored_errors=ignored))
     request = run.request()
     run.peer.wait(lambda: request.answered)
+    if request.established and run.target.capabilities.echo_uni:
+        request.open_uni(b"open")
+        run.peer.wait(lambda: any(stream.body for stream in request.incoming))
+        request.close(0, b"")
+        run.peer.wait(lambda: request.done)
     run.peer.fence()
     run.check(
         "RSR-3-03",

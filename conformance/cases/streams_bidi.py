@@ -153,7 +153,7 @@ def directions_independent(run: Run) -> None:
     session = run.establish()
     body = b"independent" * 2000
     stream = session.open_bidi(body, end_stream=True)
-    run.peer.wait(lambda: stream.done)
+    run.transferred(lambda: stream.done)
     run.check("WT-4.3-14", "received the FIN", "is", True, stream.ended)
     run.check("WT-4.3-14", "received the body", "is", True, stream.received.endswith(body))
 

@@ -259,6 +259,7 @@ class Run(Vocabulary):
         elif not peer.wait(decided, self.deadline):
             ended_by = "deadline"
         decided()
+        self.need_stream_credit()
         row = by_id(requirement)
         return ExpectRecord(
             requirement=requirement,
@@ -302,6 +303,7 @@ class Run(Vocabulary):
         soft: str | None = None,
     ) -> None:
         """Record a value that the target showed, to be compared; the twin's values are not judged."""
+        self.need_stream_credit()
         if self.twin:
             return
         row = by_id(requirement)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from conformance.harness.target import Unsupported
@@ -17,6 +17,7 @@ from conformance.peer.qpack import Field
 from conformance.peer.session import Session
 from conformance.peer.streams import RequestStream, Stream
 from conformance.peer.varint import read_varint
+from reports.judgement.codes import ERRORS
 
 if TYPE_CHECKING:
     from conformance.harness.target import Target
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # A datagram that is lost is sent again so often before its echo counts as missing.
 DATAGRAM_ATTEMPTS = 20
 DATAGRAM_PAUSE = 0.1
+# Seconds after which a transfer is given up though the target still sends.
+TRANSFER_PATIENCE = 120.0
 
 # Payloads of 0x21 and 4 bytes for frames whose content must not matter. A parser that skips the type alone
 # reads on in OPAQUE with a reserved frame (0x21, 32 bytes), so that nothing but the type can be the reason
@@ -75,6 +78,17 @@ class Vocabulary:
         """Send what is queued in packets of its own."""
         self.peer.link.run_until(lambda: True, 0.0)
 
+    def need_stream_credit(self) -> None:
+        """Demand that QUIC let every stream out that was opened; raises Unsupported.
+
+        What depends on a stream that had to stay here says nothing about the target. Streams of frames made
+        by hand do not count: those went out.
+        """
+        if self.peers and not self.peer.quic.blocked_streams.isdisjoint(self.peer.streams):
+            raise Unsupported(
+                "not negotiated", "it does not permit as many QUIC streams as the case opens (RFC 9000 §4.6)"
+            )
+
     def need_connection(self) -> None:
         """Demand that the target kept the connection when the session ended; raises Unsupported."""
         closed = self.peer.closed
@@ -84,6 +98,15 @@ class Vocabulary:
                 f"it closed the whole connection when the session ended (0x{closed.error_code:x}), "
                 "so nothing can follow on it",
             )
+
+    def excuse_close(self) -> None:
+        """Raise Unsupported where the target has closed the connection without an error.
+
+        It may do so at any time (RFC 9114 §5.3), also between the end of a session and what follows it.
+        """
+        closed = self.peer.closed
+        if closed is not None and closed.application and closed.error_code not in ERRORS:
+            self.need_connection()
 
     # --- requests ---
 
@@ -107,7 +130,12 @@ class Vocabulary:
         return session
 
     def reserve_uni(self) -> int:
-        """Take the ID of the next unidirectional stream, for frames made by hand."""
+        """Take the ID of the next unidirectional stream, for frames made by hand.
+
+        Raises Unsupported where the target does not permit one.
+        """
+        if not self.peer.wait(lambda: self.peer.quic.stream_credit(unidirectional=True) > 0):
+            raise Unsupported("not negotiated", "it permits no further unidirectional stream (RFC 9000 §4.6)")
         return self.peer.quic.next_stream_id(unidirectional=True)
 
     def get_fields(self, path: str = "/") -> list[Field]:
@@ -125,15 +153,28 @@ class Vocabulary:
 
     # --- echoes ---
 
+    def transferred(self, done: Callable[[], bool], patience: float = TRANSFER_PATIENCE) -> bool:
+        """Wait for the end of a transfer, as long as the target goes on sending anything; True at its end.
+
+        What has to be sent again over a slow path takes its time, which is no fault of the target. Gives up
+        after ``patience`` seconds even then.
+        """
+        peer, start = self.peer, self.peer.link.now()
+        while not done() and peer.closed is None and peer.link.now() - start < patience:
+            seen = peer.events.mark()
+            if not peer.wait(lambda seen=seen: done() or peer.events.mark() > seen):  # type: ignore[misc]
+                break
+        return done()
+
     def bidi_echo(self, session: Session, body: bytes) -> bytes:
         """Send a body on a new stream; return the last bytes of the answer, as many as were sent."""
         stream = session.open_bidi(body, end_stream=True)
-        self.peer.wait(lambda: stream.done)
+        self.transferred(lambda: stream.done)
         return tail(stream.received, body)
 
     def uni_echo(self, session: Session, body: bytes = b"") -> bytes:
         """Return the last bytes of the first finished stream of the target, as many as ``body`` has."""
-        self.peer.wait(lambda: any(stream.done for stream in session.incoming_uni))
+        self.transferred(lambda: any(stream.done for stream in session.incoming_uni))
         stream = next((stream for stream in session.incoming_uni if stream.done), None)
         return tail(stream.body, body) if stream is not None else b""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHORTEST_WINDOW: Final = 0.05
 ECHOES: Final = 2
+MARKER: Final = b"fence %d"
 MAX_WINDOWS: Final = 20
 
 
@@ -50,12 +51,18 @@ def fence(peer: Peer, session: Session | None, *, stream: Stream | None, echo: b
     acknowledged = peer.wait(peer.quic.acked)
     if stream is not None and echo:
         exchange, exchanged = "stream", _echo_on(peer, stream)
-    elif session is not None and echo:
-        exchange, exchanged = "session", all(_echo_fresh(peer, session, number) for number in range(ECHOES))
+    elif session is not None and echo and _permitted(peer, session, 0):
+        # An echo that the other side does not permit would be a violation: then a PING has to do.
+        exchange = "session"
+        exchanged = all(
+            _echo_fresh(peer, session, number)
+            for number in range(ECHOES)
+            if _permitted(peer, session, number)
+        )
     else:
         peer.quic.send_ping()
         exchange, exchanged = "ping", peer.wait(peer.quic.acked)
-    window = max(SHORTEST_WINDOW, 4 * peer.rtt)
+    window = _window(peer)
     return Fence(acknowledged, exchange, exchanged, _quiet(peer, window), window)
 
 
@@ -66,8 +73,17 @@ def _echo_on(peer: Peer, stream: Stream) -> bool:
     return _settled(peer, stream, lambda: stream.received_length >= before + len(marker))
 
 
+def _window(peer: Peer) -> float:
+    return max(SHORTEST_WINDOW, 4 * peer.rtt)
+
+
+def _permitted(peer: Peer, session: Session, number: int) -> bool:
+    """Wait a while for credit for an echo, where streams that were closed may have used it up."""
+    return peer.wait(lambda: session.permits_bidi(len(MARKER % number)), _window(peer))
+
+
 def _echo_fresh(peer: Peer, session: Session, number: int) -> bool:
-    marker = b"fence %d" % number
+    marker = MARKER % number
     stream = session.open_bidi(marker, end_stream=True)
     return _settled(peer, stream, lambda: stream.ended and stream.received.endswith(marker))
 

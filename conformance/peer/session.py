@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from conformance.peer import capsules
 from conformance.peer.capsules import CloseMessage
-from conformance.peer.codepoints import CapsuleType
+from conformance.peer.codepoints import CapsuleType, Setting
 from conformance.peer.datagrams import datagram
 from conformance.peer.events import Capsule
 from conformance.peer.h3frames import data_frame
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 65536
 
+_INITIAL: Final = (
+    Setting.WT_INITIAL_MAX_STREAMS_UNI,
+    Setting.WT_INITIAL_MAX_STREAMS_BIDI,
+    Setting.WT_INITIAL_MAX_DATA,
+)
+# Limits of the session that an echo on a bidirectional stream uses up: setting, and capsule that raises it.
+_LIMITS: Final = {
+    "bidi": (Setting.WT_INITIAL_MAX_STREAMS_BIDI, CapsuleType.WT_MAX_STREAMS_BIDI),
+    "data": (Setting.WT_INITIAL_MAX_DATA, CapsuleType.WT_MAX_DATA),
+}
+
 
 class Session(RequestStream):
     """A session; it is established where ``status`` is 2xx."""
@@ -27,6 +38,7 @@ class Session(RequestStream):
         self.capsules: list[Capsule] = []
         self.datagrams: list[bytes] = []
         self.incoming: list[Stream] = []
+        self._opened: list[Stream] = []
 
     @property
     def established(self) -> bool:
@@ -60,6 +72,7 @@ class Session(RequestStream):
         header = uni_header(self.id)
         stream = self.peer.open_uni(header + data, end_stream=end_stream)
         stream.header_length = len(header)
+        self._opened.append(stream)
         return stream
 
     def open_bidi(self, data: bytes = b"", *, end_stream: bool = False) -> Stream:
@@ -67,7 +80,32 @@ class Session(RequestStream):
         header = bidi_header(self.id)
         stream = self.peer.open_bidi(header + data, end_stream=end_stream)
         stream.header_length = len(header)
+        self._opened.append(stream)
         return stream
+
+    def permits_bidi(self, length: int) -> bool:
+        """Tell whether the other side lets this one open a stream with a body of ``length`` bytes now.
+
+        QUIC's limit on streams counts and, where both sides announced session flow control, that of the
+        session and its data (draft-16 §5.1, §5.6); what was sent by hand is not known here.
+        """
+        if self.peer.quic.stream_credit(unidirectional=False) < 1:
+            return False
+        own, other = self.peer.options.flow_control, self.peer.peer_settings or {}
+        facts = self.peer.facts
+        if facts.flow_control == "none" or own is None or not any(own):
+            return True
+        limits = {kind: other.get(setting, 0) for kind, (setting, _) in _LIMITS.items()}
+        counted = facts.flow_control == "sessions" and other.get(facts.setting, 0) > 1
+        if not counted and not any(other.get(setting, 0) for setting in _INITIAL):
+            return True
+        for item in self.capsules:
+            for kind, (_, capsule_type) in _LIMITS.items():
+                if item.capsule_type == capsule_type:
+                    limits[kind] = max(limits[kind], capsules.parse_limit(item.value) or 0)
+        bidi = [stream for stream in self._opened if not is_unidirectional(stream.id)]
+        sent = sum(stream.sent_length - stream.header_length for stream in self._opened)
+        return len(bidi) < limits["bidi"] and sent + length <= limits["data"]
 
     def send_capsule(self, capsule_type: int, value: bytes = b"", *, end_stream: bool = False) -> None:
         """Send one capsule in a DATA frame of its own."""

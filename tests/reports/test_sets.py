@@ -179,6 +179,7 @@ def test_sets_that_a_fence_ends() -> None:
         "any",
         "buffered-stream-rejected",
         "connection-survives",
+        "goes-on-or-ends",
     }
     assert {entry.name for entry in all_sets().values() if entry.by_absence} == wanted
 
