@@ -91,9 +91,11 @@ def opened(run: Run, player: Player, count: int = 1) -> None:
 def judge(run: Run, player: Player) -> None:
     """Record what the checker found, for each row of the case and each other row that was broken.
 
-    In the positive twin a violation raises TwinFailed.
+    In the positive twin a violation raises TwinFailed. Raises Unsupported where this side had to end it all.
     """
     player.catch_up()
+    if player.out_of_credit:
+        raise Unsupported("not negotiated", "it permits too few QUIC streams for the game to go on")
     found: dict[str, list[str]] = {name: [] for name in run.case.requirements}
     for violation in player.violations():
         found.setdefault(violation.requirement, []).append(violation.text)

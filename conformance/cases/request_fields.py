@@ -272,7 +272,7 @@ def protocol_on_get(run: Run) -> None:
     request = run.request(replace={b":method": method})
     if not run.twin:
         request.finish()
-    run.expect("XC-07", "rejected-not-2xx", stream=request, twin="established")
+    run.expect("XC-07", "malformed-request", stream=request, twin="established")
 
 
 @case(

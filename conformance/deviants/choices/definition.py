@@ -24,7 +24,7 @@ Apply: TypeAlias = Callable[[Behaviour], None]
 class Choice:
     """An allowed way to behave; ``apply`` makes a fault-free behaviour behave so.
 
-    ``without``: prefixes of cases that are unsupported then.
+    ``without``: prefixes of cases that are unsupported then, or whose SHOULD the choice goes against.
     """
 
     id: str

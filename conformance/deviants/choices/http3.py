@@ -132,11 +132,9 @@ def interim_responses(behaviour: Behaviour) -> None:
         send, answered = connection.send, set[int]()
 
         def with_interim(stream_id: int, data: bytes, *, end: bool = False) -> None:
-            if (
-                is_client_bidi(stream_id)
-                and stream_id not in answered
-                and data[:1] == bytes([FrameType.HEADERS])
-            ):
+            request = isinstance(connection.receivers.get(stream_id), RequestStream)
+            first = data[:1] == bytes([FrameType.HEADERS]) and stream_id not in answered
+            if request and first:
                 answered.add(stream_id)
                 data = headers_frame(encode_static([(b":status", b"103")])) + data
             send(stream_id, data, end=end)

@@ -38,7 +38,12 @@ def three_uni_streams(behaviour: Behaviour) -> None:
 @choice(
     "quic.few-bidi-streams",
     "RFC 9000 §4.6: an endpoint decides how many streams it permits",
-    without=("flow-control.streams-beyond-limit", "reset-stop.resets-keep-session", "scenario-"),
+    without=(
+        "flow-control.streams-beyond-limit",
+        "reset-stop.resets-keep-session",
+        "scenario-",
+        "streams-bidi.request-limit",
+    ),
 )
 def few_bidi_streams(behaviour: Behaviour) -> None:
     """Permits sixteen bidirectional streams at first."""

@@ -39,7 +39,8 @@ class BatonPlayer:
         path: path and query of the request; None takes the default path and ``parameters``.
 
     The session is established by the constructor: SessionRefused where the server refuses it.
-    ``messages`` counts complete messages both ways.
+    ``messages`` counts complete messages both ways. ``out_of_credit``: the server permitted too few QUIC
+    streams, so that this end had to close the session (§4.2).
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class BatonPlayer:
         self.machine = BatonMachine(Role.CLIENT, parameters, options)
         self.checker = Checker(Role.SERVER, parameters)
         self.messages = 0
+        self.out_of_credit = False
         self._mark = peer.events.mark()
         self._known: dict[int, Stream] = {}
         self._wire: dict[Stream, WireStream] = {}
@@ -141,6 +143,7 @@ class BatonPlayer:
     def _open(self, move: OpenStream) -> None:
         bidirectional = move.stream.bidirectional
         if not self.peer.quic.stream_credit(unidirectional=not bidirectional):
+            self.out_of_credit = True
             self.perform(self.machine.no_credit())
             return
         opener: Callable[[], WireStream] = self.session.open_bidi if bidirectional else self.session.open_uni
