@@ -67,7 +67,7 @@ class RequestStream:
         if self.session is not None:
             if not self.connection.objects("connect-finished", self.id):
                 self.session.client_finished()
-        elif self.request is None and not self._oversized:
+        elif self.request is None and not connection.sessions.is_over(self.id):
             connection.violate("request-incomplete", self.id)
         elif self.request is not None:
             connection.sessions.request_complete(self)
