@@ -66,7 +66,7 @@ def capsule_protocol_field(run: Run) -> None:
     run.expect("WT-3.2-20", "established", stream=request, soft=soft)
     if soft is not None and not request.established:
         return
-    run.expect("HD-3.4-01", "tolerated", session=request)
+    run.expect("HD-3.4-01", "tolerated", session=request, soft=soft)
 
 
 @case(

@@ -23,7 +23,6 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     # Rows whose cases need the same input for another purpose.
     "capsule-unknown": ("HD-3.2-03", "H3-7.1-02"),
     "connect-finished": ("HD-3.3-03", "WT-6-21", "WT-6-01"),
-    "drain": ("H3-4.1-04",),
     "qpack-streams-missing": ("WT-3.1-20",),
     "request-frame-unknown": ("WT-4.3-08",),
     "uni-type-missing": ("RSR-5-03",),

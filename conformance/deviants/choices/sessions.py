@@ -19,7 +19,8 @@ SINCE_07: Final = (Draft.D16, Draft.D14, Draft.D07)
 # Cases about what follows the end of a session on its connection.
 _AFTERWARDS: Final = (
     "close-drain.connection-survives", "close-drain.late-streams", "close-drain.nothing-after-end",
-    "datagrams.after-session-end", "pooling.one-after-the-other", "pooling.second-session-without-flow-control", "scenario-sessions.",
+    "datagrams.after-session-end", "pooling.one-after-the-other", "scenario-sessions.",
+    "pooling.second-session-without-flow-control",
 )  # fmt: skip
 
 
