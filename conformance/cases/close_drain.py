@@ -254,7 +254,7 @@ def connection_survives(run: Run) -> None:
     "HD-2.1-03",
     needs=("push",),
     witness="draft-16 §6: MUST NOT send",
-    version=2,
+    version=3,
 )
 def nothing_after_end(run: Run) -> None:
     """After the end of the session the target sends no datagram and opens no stream.
@@ -263,7 +263,8 @@ def nothing_after_end(run: Run) -> None:
     """
     session = run.establish(run.endpoint("push", datagrams=500, interval_ms=5))
     run.peer.wait(lambda: len(session.datagrams) >= 3)
-    run.check("WT-6-03", "the application sends datagrams", ">=", 3, len(session.datagrams))
+    if len(session.datagrams) < 3:
+        raise Unsupported("cooperation", "of 500 datagrams of the endpoint push fewer than three came")
     session.close(0, b"")
     run.peer.wait(lambda: session.done)
     run.peer.fence(None)

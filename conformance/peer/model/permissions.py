@@ -78,7 +78,8 @@ _STREAMS = (
 _SESSIONS = (
     _permission("connect-finished", "ignore", H3.NO_ERROR, "draft-16 §6", "WT-6-05"),
     _permission("connect-reset", "ignore", H3.NO_ERROR, "draft-16 §6", "WT-6-06", "WT-6-01"),
-    _permission("drain", "session", H3.MESSAGE_ERROR, "draft-16 §4.7", "WT-4.7-06", "WT-4.7-10", drafts=SINCE_07),
+    _permission("drain", "session", H3.MESSAGE_ERROR, "draft-16 §4.7", "WT-4.7-06", "WT-4.7-10",
+                drafts=SINCE_07),
 )  # fmt: skip
 
 _CAPSULES = (
