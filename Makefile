@@ -93,6 +93,7 @@ CAMPAIGN = $(if $(FUZZ),$(BIN)/wtconform fuzz --max-time $(FUZZ_TIME),{ echo "th
 nightly: setup ## the long checks: the whole kill matrix, all targets of TARGETS, then a campaign
 	@failed=0; \
 	$(BIN)/wtconform deviants || failed=1; \
+	$(BIN)/python -m conformance.deviants.choices || failed=1; \
 	$(BIN)/wtconform matrix $(TARGETS) --out $(OUT)/matrix || failed=1; \
 	$(CAMPAIGN) || failed=1; \
 	exit $$failed

@@ -90,8 +90,9 @@ def many_streams(run: Run) -> None:
     bodies = [b"stream %d " % number * 20 for number in range(200)]
     streams = [session.open_bidi(body, end_stream=True) for body in bodies]
     run.transferred(lambda: all(stream.done for stream in streams))
-    correct = sum(tail(stream.received, body) == body for stream, body in zip(streams, bodies, strict=True))
-    run.check("OV-4.3-04", "streams echoed", "==", len(bodies), correct, also=("WT-4.2-05",))
+    through = [pair for pair in zip(streams, bodies, strict=True) if not run.held_back(pair[0])]
+    correct = sum(stream.ended and tail(stream.received, body) == body for stream, body in through)
+    run.check("OV-4.3-04", "streams echoed", "==", len(through), correct, also=("WT-4.2-05",), complete=False)
 
 
 @case("scenario-echo.slow-reader", "WT-4.3-14", "OV-4.3-04", witness=WITNESS)

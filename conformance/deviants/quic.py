@@ -127,6 +127,19 @@ def reliable_all(behaviour: Behaviour) -> None:
     refuse(behaviour, lambda: wrong)
 
 
+@deviant(
+    "frames.reliable-part", "RSR-5-04", "RSR-5-05", "RSR-5.1-01", "RSR-5.2-01", "RSR-5.2-03", drafts=SINCE_14
+)
+def reliable_part(behaviour: Behaviour) -> None:
+    """Refuses a Reliable Size below the Final Size (reliable-stream-reset-10 §4, §5)."""
+
+    def wrong(frame: Frame) -> bool:
+        size, final = frame.details.get("reliable_size"), frame.details.get("final_size")
+        return isinstance(size, int) and isinstance(final, int) and 0 < size < final
+
+    refuse(behaviour, lambda: wrong)
+
+
 @deviant("frames.reset-overtakes", "RSR-5-05", drafts=SINCE_14)
 def reset_overtakes(behaviour: Behaviour) -> None:
     """Refuses RESET_STREAM_AT ahead of any byte of the stream (reliable-stream-reset-10 §5)."""

@@ -84,10 +84,14 @@ class Vocabulary:
         What depends on a stream that had to stay here says nothing about the target. Streams of frames made
         by hand do not count: those went out.
         """
-        if self.peers and not self.peer.quic.blocked_streams.isdisjoint(self.peer.streams):
+        if self.peers and any(map(self.held_back, self.peer.streams.values())):
             raise Unsupported(
                 "not negotiated", "it does not permit as many QUIC streams as the case opens (RFC 9000 §4.6)"
             )
+
+    def held_back(self, stream: Stream) -> bool:
+        """Tell whether a stream that was opened waits for the target's permission (RFC 9000 §4.6)."""
+        return stream.id in self.peer.quic.blocked_streams
 
     def need_connection(self) -> None:
         """Demand that the target kept the connection when the session ended; raises Unsupported."""

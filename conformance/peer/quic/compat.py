@@ -31,6 +31,7 @@ ATTRIBUTES: Mapping[str, frozenset[str]] = {
         (
             FRAME_HANDLERS,
             "_assert_stream_can_receive",
+            "_assert_stream_can_send",
             "_close_at",
             "_close_begin",
             "_close_event",
@@ -48,6 +49,7 @@ ATTRIBUTES: Mapping[str, frozenset[str]] = {
             "_initialize",
             "_is_client",
             "_local_max_data",
+            "_local_max_stream_data_uni",
             "_local_max_streams_bidi",
             "_local_max_streams_uni",
             "_local_next_stream_id_bidi",
