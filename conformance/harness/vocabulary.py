@@ -91,7 +91,7 @@ class Vocabulary:
 
     def held_back(self, stream: Stream) -> bool:
         """Tell whether a stream that was opened waits for the target's permission (RFC 9000 §4.6)."""
-        return stream.id in self.peer.quic.blocked_streams
+        return stream.id in self.peer.quic.blocked_streams()
 
     def need_connection(self) -> None:
         """Demand that the target kept the connection when the session ended; raises Unsupported."""

@@ -213,16 +213,11 @@ class QuicPeer:
 
     def stream_credit(self, *, unidirectional: bool) -> int:
         """Return how many more own streams of this kind the other side allows now (RFC 9000 §4.6)."""
-        engine = self._engine
-        if unidirectional:
-            return max(0, engine._remote_max_streams_uni - engine._local_next_stream_id_uni // 4)
-        return max(0, engine._remote_max_streams_bidi - engine._local_next_stream_id_bidi // 4)
+        return self._engine.stream_credit(unidirectional=unidirectional)
 
-    @property
     def blocked_streams(self) -> frozenset[int]:
-        """The own streams that were opened and wait for the other side to allow them."""
-        blocked = (*self._engine._streams_blocked_uni, *self._engine._streams_blocked_bidi)
-        return frozenset(stream.stream_id for stream in blocked if stream.stream_id is not None)
+        """Return the own streams that were opened and wait for the other side to allow them."""
+        return self._engine.blocked_streams()
 
     def answer_stops_with(self, answer: Callable[[int, int], int]) -> None:
         """Let ``answer(stream_id, code)`` choose the code of the RESET_STREAM that answers STOP_SENDING.

@@ -82,6 +82,17 @@ class StreamEngine(QuicConnection):
         """Queue a wire event behind everything that happened so far."""
         self._events.append(cast(events.QuicEvent, event))
 
+    def stream_credit(self, *, unidirectional: bool) -> int:
+        """Return how many more own streams of this kind the other side allows now."""
+        if unidirectional:
+            return max(0, self._remote_max_streams_uni - self._local_next_stream_id_uni // 4)
+        return max(0, self._remote_max_streams_bidi - self._local_next_stream_id_bidi // 4)
+
+    def blocked_streams(self) -> frozenset[int]:
+        """Return the own streams that were opened and wait for the other side to allow them."""
+        blocked = (*self._streams_blocked_uni, *self._streams_blocked_bidi)
+        return frozenset(stream.stream_id for stream in blocked if stream.stream_id is not None)
+
     def _stream_is_discarded(self, stream_id: int) -> bool:
         return stream_id not in self._skipped and super()._stream_is_discarded(stream_id)
 
