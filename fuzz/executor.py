@@ -26,6 +26,7 @@ from conformance.peer.varint import read_varint
 from fuzz import operations as op
 from fuzz.baton import BatonGame
 from fuzz.echoes import Echoes
+from fuzz.excuses import RequestsBeside, politely_closed
 from fuzz.expectations import CLOSED_BY_CAPSULE, IDENTIFIER_FRAMES, Expectation
 from fuzz.model import Facts, SessionModel
 from fuzz.mutate import play_raw
@@ -74,6 +75,7 @@ class Executor:
         self._session: Session | None = None
         self._used = 0
         self._spent = False
+        self._beside = RequestsBeside(target, draft)
 
     # --- whole scripts ---
 
@@ -138,6 +140,10 @@ class Executor:
         """Play one operation; raises Found where the target violates the model."""
         if isinstance(operation, op.Connect | op.Establish) or not self.model.applies(operation):
             return
+        if self.peer is not None and self.peer.closed is not None and self.model.connection_judged:
+            # It was closed before: that is no reaction to what would be sent now.
+            self._check()
+            return
         self.script.append(operation)
         assert self.peer is not None and self._session is not None
         match operation:
@@ -156,6 +162,7 @@ class Executor:
             # Streams may not overtake the end of their session.
             self.peer.wait(self.peer.quic.acked)
         before = self.peer.events.mark()
+        was_over = self.model.over
         expectation = self.model.apply(operation)
         match operation:
             case op.Packet():
@@ -168,7 +175,7 @@ class Executor:
                 self._sender.send(operation)
         self._remember(operation)
         if expectation.judged:
-            self._judge(operation, expectation, before)
+            self._judge(operation, expectation, before, was_over=was_over)
             if graceful and self.model.over:
                 self._judge_orphans(before)
         elif expectation.scope == "connection":
@@ -297,7 +304,9 @@ class Executor:
         if isinstance(operation, op.Stop):
             self._invariants.stopped(stream.id)
 
-    def _judge(self, operation: op.Operation, expectation: Expectation, before: int) -> None:
+    def _judge(
+        self, operation: op.Operation, expectation: Expectation, before: int, *, was_over: bool = False
+    ) -> None:
         """Wait for the reaction that is due; where the limit was raised meanwhile, nothing is."""
         assert self.peer is not None and self._session is not None
         stream: int | None = self._session.id
@@ -324,10 +333,16 @@ class Executor:
             raised = isinstance(operation, op.Overrun) and not self.model.exceeds(operation.kind)
             if raised:
                 raise Unjudged("the target raised its limit meanwhile")
+            if was_over and politely_closed(self.peer):
+                raise Unjudged("the target closed the connection after the session, as it may")
+            silent = violation.reaction == "silence" and isinstance(operation, op.Request)
+            if silent and not self._beside.answered():
+                raise Unjudged("the target answers no request beside a session")
             self._fail(violation)
         if found is not None:
             self._fail(found)
-        if expectation.scope == "connection":
+        # A reaction that is allowed may have ended the connection, too.
+        if expectation.scope == "connection" or self.peer.closed is not None:
             self._leave()
 
     def _judge_orphans(self, before: int) -> None:
@@ -373,6 +388,11 @@ class Executor:
         assert self.peer is not None and self._session is not None
         closed = self.peer.closed
         if closed is not None and self.model.connection_judged:
+            if politely_closed(self.peer):
+                if self.model.open:
+                    raise Unjudged("the target closed the connection without an error, as it may")
+                self._leave()
+                return None
             if closed.by in ("idle", "stateless_reset"):
                 return Violation("hang", "connection-lost", closed.by, "the connection fell silent")
             reaction = f"connection_closed {closed.error_code:#x}"
