@@ -321,7 +321,8 @@ class SessionModel:
                 return ANY_SESSION
             return ANY_SESSION if blocked else allowed.message_error(allowed.MALFORMED_LIMIT[streams])
         if not self.facts.flow_control:
-            return NOTHING
+            # §5.1 wants it ignored, §5.6.2 wants the session closed by whoever receives such a value.
+            return ANY_SESSION if streams and value > MAX_STREAM_LIMIT else NOTHING
         if streams and value > MAX_STREAM_LIMIT:
             code = self.rules.excessive_limit_code
             return allowed.session_error(allowed.EXCESSIVE[blocked], code)

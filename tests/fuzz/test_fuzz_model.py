@@ -74,11 +74,16 @@ def test_connection_errors(operation: op.Operation, code: int, requirement: str)
         op.Datagram(b""),
         op.Frame("control", FrameType.GOAWAY, b"\x04"),
         op.Limit("uni", 3),  # ignored while flow control is off
-        op.Limit("uni", (1 << 60) + 1, blocked=True),
+        op.Limit("uni", 1 << 60, blocked=True),
     ],
 )
 def test_what_has_to_be_ignored(operation: op.Operation) -> None:
     assert outcome(operation) is NOTHING
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_two_sentences_about_an_excessive_limit_without_flow_control(blocked: bool) -> None:
+    assert not outcome(op.Limit("bidi", (1 << 60) + 1, blocked)).judged
 
 
 @pytest.mark.parametrize(
