@@ -19,7 +19,7 @@ from conformance.harness.gate import Gate
 from conformance.harness.presence import Presence
 from conformance.harness.run import Run, TwinFailed
 from conformance.harness.sanity import Sanity
-from conformance.harness.target import Target, Unsupported
+from conformance.harness.target import Silence, Target, Unsupported
 from conformance.peer.bounds import TooManyConnections
 from conformance.peer.drafts import Draft
 from conformance.peer.events import WireEvent
@@ -177,7 +177,7 @@ class Player:
             return False
         except TwinFailed as error:
             problem = str(error)
-        except (ConnectFailed, SessionRefused) as error:
+        except (ConnectFailed, SessionRefused, Silence) as error:
             problem = f"{type(error).__name__}: {error}"
         finally:
             self._collect(run, "positive twin", connections)
@@ -198,6 +198,8 @@ class Player:
             return
         except (ConnectFailed, SessionRefused) as error:
             records.append(ErrorRecord(what="setup", text=f"{type(error).__name__}: {error}"))
+        except Silence as error:
+            records.append(ErrorRecord(what="silence", text=str(error)))
         except (TwinFailed, SuiteFault) as error:
             records.append(ErrorRecord(what="suite", text=str(error)))
         own = own_close(run)

@@ -29,6 +29,10 @@ class Unsupported(Exception):
         self.proof = proof
 
 
+class Silence(Exception):
+    """Nothing came where all of it may have been lost: no verdict (RFC 9221 §5)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What the probe found: offered drafts and which kinds of traffic the endpoint echoes."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from conformance.harness.target import Unsupported
+from conformance.harness.target import Silence, Unsupported
 from conformance.peer.client import Peer
 from conformance.peer.datagrams import datagram
 from conformance.peer.drafts import Draft
@@ -183,7 +183,10 @@ class Vocabulary:
         return tail(stream.body, body) if stream is not None else b""
 
     def datagram_echo(self, session: Session, payload: bytes, *, quarter_length: int | None = None) -> bytes:
-        """Send a datagram until one that ends with its payload comes back; return its last bytes."""
+        """Send a datagram until one that ends with its payload comes back; return its last bytes.
+
+        Raises Silence where no datagram at all came although connection and session live.
+        """
         for _ in range(DATAGRAM_ATTEMPTS):
             self.peer.send_datagram_raw(datagram(session.id, payload, quarter_length=quarter_length))
             if self.peer.wait(
@@ -192,6 +195,8 @@ class Vocabulary:
                 return payload
             if self.peer.closed is not None:
                 break
+        if not self.datagrams_received() and self.peer.closed is None and not session.done:
+            raise Silence(f"0 of {DATAGRAM_ATTEMPTS} datagrams came back")
         return session.datagrams[-1] if session.datagrams else b""
 
     # --- what the target's application saw (endpoint observe of docs/endpoints.md) ---

@@ -17,7 +17,9 @@ EndedBy: TypeAlias = Literal["event", "deadline", "fence"]
 Operator: TypeAlias = Literal[
     "==", "!=", "<", "<=", ">", ">=", "in", "not in", "contains", "not contains", "starts with", "is"
 ]
-ErrorKind: TypeAlias = Literal["own side closed", "exception", "target gone", "interrupted", "setup", "suite"]
+ErrorKind: TypeAlias = Literal[
+    "own side closed", "exception", "target gone", "interrupted", "setup", "suite", "silence"
+]
 Limit: TypeAlias = Literal["none", "non_strict", "informational"]
 Broken: TypeAlias = Literal["fail", "non_strict", "informational", "inconclusive"]
 UnsupportedKind: TypeAlias = Literal["not negotiated", "cooperation"]
@@ -129,7 +131,7 @@ class ErrorRecord:
     """The run could not be judged.
 
     Our own side closed, an exception, the target was gone, the user interrupted, the case could not be
-    set up, or the case broke a rule of the suite.
+    set up, the case broke a rule of the suite, or nothing came where everything may get lost.
     """
 
     record: ClassVar[str] = "error"
