@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from scenarios.network.profiles import Profile
 
-Outcome: TypeAlias = Literal["delivered", "lost", "outage", "overflow"]
+Outcome: TypeAlias = Literal["delivered", "lost", "outage", "overflow", "oversize"]
 
 
 class Direction(StrEnum):
@@ -103,6 +103,8 @@ class Impairment:
             return "outage", now
         if lost:
             return "lost", now
+        if 0 < self._profile.max_payload < size:
+            return "oversize", now
         if self._profile.rate == 0:
             return "delivered", now
         start = max(now, self._link_free)

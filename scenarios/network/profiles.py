@@ -28,6 +28,8 @@ class Profile:
         queue: seconds that a datagram may wait for the link; what would wait longer is dropped.
         outage_every: seconds from the start of one outage to that of the next, on average; 0 means none.
         outage_length: seconds that an outage lasts; everything that arrives meanwhile is dropped.
+        max_payload: bytes of the largest datagram that gets through; 0 means any. With IPv6 and UDP headers,
+            1232 is a path of 1280 bytes.
         rebind_every: after so many datagrams from the client, its source port changes; 0 means never.
     """
 
@@ -43,6 +45,7 @@ class Profile:
     queue: float = 0.2
     outage_every: float = 0.0
     outage_length: float = 0.0
+    max_payload: int = 0
     rebind_every: int = 0
 
     def __post_init__(self) -> None:
@@ -71,5 +74,17 @@ PROFILES: Final[Mapping[str, Profile]] = _table(
     Profile(name="lossy", delay=0.005, jitter=0.001, loss=0.03, loss_burst=1.5),
     Profile(name="reorder", delay=0.005, jitter=0.001, reorder=0.1, reorder_delay=0.006, duplicate=0.01),
     Profile(name="outage", delay=0.005, jitter=0.001, outage_every=4.0, outage_length=0.4),
+    Profile(name="blackout", delay=0.005, jitter=0.001, outage_every=6.0, outage_length=2.0),
+    Profile(name="narrow", delay=0.005, jitter=0.001, max_payload=1232),
+    Profile(
+        name="harsh",
+        delay=0.05,
+        jitter=0.02,
+        loss=0.05,
+        loss_burst=1.5,
+        reorder=0.05,
+        reorder_delay=0.03,
+        duplicate=0.02,
+    ),
     Profile(name="rebinding", delay=0.002, jitter=0.0005, rebind_every=24),
 )

@@ -52,6 +52,12 @@ def test_timing_and_sizes_do_not_shift_the_chances(name: str) -> None:
     assert [(f.outcome, f.marks) for f in slow] == [(f.outcome, f.marks) for f in fast]
 
 
+def test_what_is_larger_than_the_path_is_dropped() -> None:
+    profile = Profile(name="test", max_payload=1232)
+    assert share(fates(profile, size=1233, count=10), "oversize") == 1
+    assert share(fates(profile, size=1232, count=10), "delivered") == 1
+
+
 def test_seed_flow_and_direction_each_change_the_decisions() -> None:
     def outcomes(seed: int, flow: int, direction: Direction) -> tuple[str, ...]:
         impairment = Impairment(PROFILES["lossy"], seed, flow, direction)

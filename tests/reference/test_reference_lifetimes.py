@@ -18,7 +18,8 @@ from pywebtransport import (
     WebTransportClient,
     WebTransportSession,
 )
-from pywebtransport.types import StreamState
+from pywebtransport._dial import race
+from pywebtransport.types import EventType, StreamState
 from reference_programs import client, echo, serving
 
 Run = Callable[[Any], Any]
@@ -137,5 +138,63 @@ def test_a_client_that_was_never_used_has_no_thread(run: Run) -> None:
             assert threading.active_count() == before
             assert str(peer) == "WebTransportClient(status=open, connections=0)"
         assert peer.is_closed
+
+    run(main())
+
+
+def test_a_connection_goes_with_its_last_session(run: Run, certificate: tuple[str, str]) -> None:
+    async def main() -> None:
+        async with serving(certificate, echo) as url, client() as peer:
+            first = await peer.connect(url=url)
+            second = await first.connection.create_session(authority="localhost", path="/")
+            await first.close()
+            assert first.connection.is_connected
+            await second.close()
+            await first.connection.events.wait_for(event_type=EventType.CONNECTION_CLOSED)
+            assert (await peer.diagnostics()).connection_states == {}
+
+    run(main())
+
+
+def test_what_an_ended_session_left_unread_is_released(
+    run: Run, built: None, certificate: tuple[str, str]
+) -> None:
+    async def main() -> None:
+        async with serving(certificate, echo) as url, client() as peer:
+            session = await peer.connect(url=url)
+            streams = [await session.create_bidirectional_stream() for _ in range(5)]
+            for stream in streams:
+                await stream.write(data=b"no end")
+            core = session._driver.core
+            assert core.stats()["stream_handles"] == 5
+            await session.close()
+            # As long as someone has it, it can be asked
+            with pytest.raises(StreamError, match="the session has ended"):
+                await streams[0].read()
+            del stream, streams, session
+            gc.collect()
+            assert core.stats()["stream_handles"] == 0
+            assert core.stats()["sessions"] == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_race_that_is_cancelled_discards_what_was_won(run: Run, steps: int) -> None:
+    won: list[int] = []
+    discarded: list[int] = []
+
+    async def attempt() -> int:
+        await asyncio.sleep(0)
+        won.append(1)
+        return 1
+
+    async def main() -> None:
+        task = asyncio.ensure_future(race([attempt, attempt], 0.0, discarded.append))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        kept = await asyncio.gather(task, return_exceptions=True)
+        assert len(won) == len(discarded) + (kept == [1])
 
     run(main())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -66,38 +65,46 @@ async def resolve(host: str, port: int) -> list[Address]:
     return [row[i] for i in range(max(map(len, rows), default=0)) for row in rows if i < len(row)]
 
 
-async def race(attempts: Sequence[Callable[[], Coroutine[Any, Any, T]]], delay: float) -> T:
+async def race(
+    attempts: Sequence[Callable[[], Coroutine[Any, Any, T]]], delay: float, discard: Callable[[T], None]
+) -> T:
     """Start attempts `delay` seconds apart, or at once when the last one failed; the first success wins.
 
-    The others are cancelled and awaited.
+    The others are cancelled and awaited. One that succeeded all the same, or all that did if the race itself
+    is cancelled, are discarded.
 
     Raises:
         Exception: that of the last attempt to fail, if none succeeds.
     """
     waiting = list(reversed(attempts))
-    async with _scope() as running:
+    tasks: set[asyncio.Task[T]] = set()
+    winner: asyncio.Task[T] | None = None
+    try:
         error: BaseException = OSError("there is no address")
+        running: set[asyncio.Task[T]] = set()
         while waiting or running:
             if waiting:
-                running.add(asyncio.ensure_future(waiting.pop()()))
-            done, _ = await asyncio.wait(
+                task = asyncio.ensure_future(waiting.pop()())
+                tasks.add(task)
+                running.add(task)
+            done, running = await asyncio.wait(
                 running, timeout=delay if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            running -= done
             for task in done:
                 if (failure := task.exception()) is None:
-                    winner: T = task.result()
-                    return winner
+                    winner = task
+                    return task.result()
                 error = failure
         raise error
-
-
-@asynccontextmanager
-async def _scope() -> AsyncIterator[set[asyncio.Task[Any]]]:
-    tasks: set[asyncio.Task[Any]] = set()
-    try:
-        yield tasks
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        except asyncio.CancelledError:
+            winner = None
+            raise
+        finally:
+            for task in tasks - {winner}:
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    discard(task.result())

@@ -36,11 +36,16 @@ class PendingStream(Target, Generic[S]):
         session._driver.targets[handle] = self
 
     def abandon(self) -> None:
-        """Nobody wants the stream any more; no effect once it is there."""
+        """Nobody wants the stream any more, or somebody has it."""
         self._session._opening.discard(self)
         if self._session._driver.targets.get(self.handle) is self:
             del self._session._driver.targets[self.handle]
             self._session._driver.core.release(self.handle)
+
+    def forget(self) -> None:
+        """Whoever wanted the stream was cancelled when it had just been opened."""
+        if self.stream.done() and not self.stream.cancelled() and self.stream.exception() is None:
+            self._session._forget(self.handle, self.stream.result())
 
     def fail(self) -> None:
         """The session has ended."""
@@ -195,10 +200,11 @@ class SessionBase(Target):
         return stream
 
     def _adopt(self, stream: BaseStream, handle: int) -> None:
-        self._streams[handle] = stream
-        self._driver.targets[handle] = stream
         if self._state is SessionState.CLOSED:
             stream._session_ended()
+        else:
+            self._streams[handle] = stream
+            self._driver.targets[handle] = stream
         self.events.emit_lazily(event_type=EventType.STREAM_OPENED, make=stream._described)
 
     def _forget(self, handle: int, stream: BaseStream) -> None:
@@ -303,8 +309,11 @@ class SessionBase(Target):
             self._answered.exception()
         for pending in self._opening:
             pending.fail()
-        for stream in list(self._streams.values()):
+        # Nothing more is heard of its streams; what they have received can be read while someone has them
+        for handle, stream in self._streams.items():
+            self._driver.targets.pop(handle, None)
             stream._session_ended()
+        self._streams.clear()
         self._incoming_bidi.clear()
         self._incoming_uni.clear()
         wake(self._acceptors)

@@ -166,6 +166,11 @@ class BaseStream(Target):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} id={self.stream_id} state={self.state}>"
 
+    def __del__(self) -> None:
+        # What a session that has ended left unread, or a stream that was given up before it was handed out
+        if not self.is_closed:
+            self._core.release(self._handle)
+
     # Events of the core
 
     def _on_event(self, kind: int, details: tuple[Any, ...]) -> None:
@@ -242,7 +247,8 @@ class BaseStream(Target):
         return StreamError(message, stream_id=self.stream_id, error_code=code, details=details)
 
     def _session_gone(self) -> StreamError:
-        return self._error("the session has ended", ErrorCodes.WT_SESSION_GONE)
+        reason = f": {self._session.close_reason}" if self._session.close_reason else ""
+        return self._error(f"the session has ended{reason}", ErrorCodes.WT_SESSION_GONE)
 
     async def _wait(self, waiters: list[asyncio.Future[None]], timeout: float | None, operation: str) -> None:
         driver = self._session._driver

@@ -226,7 +226,7 @@ class WebTransportClient(EventEmitter):
             )
         addresses = await resolve(origin.host, origin.port)
         attempts = [partial(self._attempt, address, origin.host) for address in addresses]
-        connection = await race(attempts, self._config.connection_attempt_delay)
+        connection = await race(attempts, self._config.connection_attempt_delay, self._abandon)
         try:
             return await connection.create_session(
                 authority=origin.authority,

@@ -54,7 +54,8 @@ class ConnectionDiagnostics:
 class WebTransportConnection(Target):
     """A connection.
 
-    Made by a client or server. `events` emits CONNECTION_ESTABLISHED, CONNECTION_CLOSED, SESSION_REQUEST.
+    Made by a client or server; a client's ends with its last session. `events` emits CONNECTION_ESTABLISHED,
+    CONNECTION_CLOSED, SESSION_REQUEST.
     """
 
     def __init__(
@@ -344,6 +345,11 @@ class WebTransportConnection(Target):
 
     def _session_ended(self, session: Any) -> None:
         self._sessions.pop(session._handle, None)
+        if self._is_client and self.is_connected and not self._sessions:
+            # Made for sessions, it goes with the last one
+            self._state = ConnectionState.CLOSING
+            with contextlib.suppress(_core.HandleError):
+                self._driver.core.close_connection(self._handle, ErrorCodes.H3_NO_ERROR, "no session is left")
 
     def _add(
         self,

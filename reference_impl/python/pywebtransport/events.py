@@ -302,6 +302,9 @@ class EventEmitter:
         task = _start(_guarded(result, event))
         if task.done():
             return None
+        if asyncio.iscoroutine(result):
+            # One that is cancelled before its first step has not begun the listener either
+            task.add_done_callback(lambda _: result.close())
         self._track(task)
         return task
 

@@ -129,7 +129,11 @@ class WebTransportSession(SessionBase):
             async with asyncio.timeout(timeout):
                 return await pending.stream
         except builtins.TimeoutError:
+            pending.forget()
             raise TimeoutError(f"no stream within {timeout} s", operation="open stream") from None
+        except asyncio.CancelledError:
+            pending.forget()
+            raise
         finally:
             pending.abandon()
 

@@ -187,6 +187,10 @@ class _ReceivingSide(BaseStream):
     def _read_failed(self, error: Exception) -> StreamError:
         if isinstance(error, _core.StreamResetError):
             code: int | None = error.args[0]
+            if code is None and self._gone:
+                # Not by the peer
+                self._end_receiving(StreamState.RESET_RECEIVED, ErrorCodes.WT_SESSION_GONE)
+                return self._session_gone()
             self._emit(EventType.STREAM_RESET_RECEIVED, code)
             self._end_receiving(StreamState.RESET_RECEIVED, code or 0)
             return self._error("the peer reset the stream", code or 0, reset=True, application_code=code)

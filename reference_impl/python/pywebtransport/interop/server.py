@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from pywebtransport.config import ServerConfig
+from pywebtransport.events import Event
 from pywebtransport.framework import MiddlewareRejected, ServerApp
 from pywebtransport.interop import endpoints
 from pywebtransport.interop.baton_endpoint import BatonEndpoint
@@ -17,7 +18,7 @@ from pywebtransport.interop.observe import Observe
 from pywebtransport.interop.query import BadParameter, Query
 from pywebtransport.interop.service import Service
 from pywebtransport.session import WebTransportSession
-from pywebtransport.types import SessionProtocol
+from pywebtransport.types import EventType, SessionProtocol
 
 SERVICES: Final[tuple[type[Service], ...]] = (
     Service,
@@ -121,10 +122,18 @@ class InteropServer:
             raise MiddlewareRejected(status_code=HTTPStatus.BAD_REQUEST) from error
         await asyncio.sleep(service.accept_after)
         await service.admit()
-        self._services[visitor] = service
+        # A client may be gone before it is served
+        visitor.events.once(event_type=EventType.SESSION_CLOSED, handler=self._forget)
+        if not visitor.is_closed:
+            self._services[visitor] = service
+
+    def _forget(self, event: Event) -> None:
+        self._services.pop((event.data or {})["session"], None)
 
     async def _serve(self, session: WebTransportSession) -> None:
-        service = self._services.pop(session)
+        service = self._services.pop(session, None)
+        if service is None:
+            return
         self.hub.sessions_active += 1
         self.hub.sessions_total += 1
         try:

@@ -100,7 +100,10 @@ class Service:
         """Run an operation beside the others; the end of its stream or session may cut it short."""
         if self._group is None:
             raise RuntimeError("the session is not being served")
-        return self._group.create_task(guarded(operation))
+        task = self._group.create_task(guarded(operation))
+        # One that is cancelled before its first step has not begun the operation either
+        task.add_done_callback(lambda _: operation.close())
+        return task
 
     async def _bidi_streams(self) -> None:
         async for stream in self.session.incoming_bidirectional_streams():

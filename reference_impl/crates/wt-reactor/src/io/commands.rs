@@ -75,7 +75,7 @@ impl Connection {
                     if let (Ok(()), Some(draft)) = (self.core.accept(id, *options), draft) {
                         let info = SessionInfo { status: 200, headers, protocol, draft, id: id.0.0 };
                         sink.event(Event::SessionReady { session, info: Box::new(info) });
-                        sink.shared().counters.sessions.fetch_add(1, Relaxed);
+                        self.count_session(session, sink);
                     }
                 }
             }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use wt_channel::ConnectionFlow;
 use wt_core::{ConnectRequest, Input, SessionId, TransportFacts};
 use wt_quic::{
@@ -63,7 +63,11 @@ pub(super) struct Connection {
     pub(super) paused: Vec<Handle>,
     /// Bytes that the application has not consumed
     pub(super) outstanding: usize,
+    /// Why it ended, for its sessions
+    pub(super) end_reason: String,
     pub(super) sessions: FxHashMap<Handle, SessionId>,
+    /// Those that the endpoint's counter includes
+    pub(super) counted_sessions: FxHashSet<Handle>,
     pub(super) session_handles: FxHashMap<SessionId, Handle>,
     /// Sessions that wait for SETTINGS or for a stream
     pub(super) requests: VecDeque<(Handle, Box<ConnectRequest>)>,
@@ -107,7 +111,9 @@ impl Connection {
             readable: VecDeque::new(),
             paused: Vec::new(),
             outstanding: 0,
+            end_reason: String::new(),
             sessions: FxHashMap::default(),
+            counted_sessions: FxHashSet::default(),
             session_handles: FxHashMap::default(),
             requests: VecDeque::new(),
             opening: VecDeque::new(),
@@ -333,6 +339,7 @@ impl Connection {
         }
         self.ended = true;
         self.close_deadline = None;
+        self.end_reason.clone_from(&end.reason);
         self.core.handle(Input::ConnectionLost);
         self.pump(sink);
         self.end_sessions(&end.reason, sink);

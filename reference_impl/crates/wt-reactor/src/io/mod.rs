@@ -342,6 +342,10 @@ impl Reactor {
                 self.ready.push(handle);
             }
         }
+        let connections = &self.connections;
+        self.timers.compact(connections.len(), |time, handle| {
+            connections.get(&handle).is_some_and(|x| x.timer == Some(time))
+        });
     }
 
     /// Carries a shutdown on: sessions, then connections, then the thread.

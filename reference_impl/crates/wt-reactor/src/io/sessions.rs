@@ -114,7 +114,7 @@ impl Connection {
                         id: id.0.0,
                     };
                     sink.event(Event::SessionReady { session, info: Box::new(info) });
-                    sink.shared().counters.sessions.fetch_add(1, Relaxed);
+                    self.count_session(session, sink);
                     self.open_waiting(sink);
                 }
             }
@@ -243,10 +243,20 @@ impl Connection {
             SessionEnd::ClosedLocally => (0, String::new(), SessionEndSource::Local),
             SessionEnd::Reset(code) => (code, String::new(), SessionEndSource::Reset),
             SessionEnd::Violation { code, reason } => (code, reason.to_owned(), SessionEndSource::Error),
-            SessionEnd::ConnectionLost => (0, String::new(), SessionEndSource::Connection),
+            SessionEnd::ConnectionLost => (0, self.end_reason.clone(), SessionEndSource::Connection),
         };
         sink.event(Event::SessionClosed { session, code, reason, source });
-        sink.shared().counters.sessions.fetch_sub(1, Relaxed);
+        // One that was never accepted was not counted
+        if self.counted_sessions.remove(&session) {
+            sink.shared().counters.sessions.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// The session is established.
+    pub(super) fn count_session(&mut self, session: Handle, sink: &mut Sink) {
+        if self.counted_sessions.insert(session) {
+            sink.shared().counters.sessions.fetch_add(1, Relaxed);
+        }
     }
 
     /// The session of the stream is over: both directions end for the application.

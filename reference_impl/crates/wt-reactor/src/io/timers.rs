@@ -4,6 +4,9 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use crate::message::Handle;
 
+/// Entries that are not worth a clean-up
+const SPARE: usize = 256;
+
 /// A heap with at most one entry in force per connection.
 ///
 /// QUIC moves a connection's deadline with almost every packet, mostly to later. An entry is therefore left
@@ -18,6 +21,15 @@ impl Timers {
         if entry.is_none_or(|x| deadline < x) {
             *entry = Some(deadline);
             self.0.push(Reverse((deadline, handle)));
+        }
+    }
+
+    /// Drops the entries that are not in force once they are most: those of connections that have ended would
+    /// stay until their idle time-out.
+    pub(super) fn compact(&mut self, connections: usize, is_in_force: impl Fn(Instant, Handle) -> bool) {
+        if self.0.len() > 4 * connections + SPARE {
+            self.0.retain(|Reverse((time, handle))| is_in_force(*time, *handle));
+            self.0.shrink_to(2 * connections + SPARE);
         }
     }
 
@@ -40,6 +52,18 @@ impl Timers {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn entries_of_the_past_are_dropped() {
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        for handle in 0..1000 {
+            timers.update(handle, &mut None, Some(start + Duration::from_millis(handle)));
+            timers.compact(2, |_, handle| handle == 0);
+        }
+        assert!(timers.0.len() <= 8 + SPARE);
+        assert_eq!(timers.next(), Some(start));
+    }
 
     #[test]
     fn later_deadlines_need_no_entry() {
