@@ -39,5 +39,6 @@
 
 pub mod batch;
 pub mod codecs;
+pub mod mutate;
 pub mod reaction;
 pub mod scenario;

@@ -118,17 +118,18 @@ impl Operands<'_> {
     }
 }
 
-/// Plays the sequence that `bytes` stand for. Panics if an invariant does not hold.
-pub fn run(bytes: &[u8]) {
-    let Some((first, rest)) = bytes.split_first() else { return };
+/// Plays the sequence that `bytes` stand for. Panics if an invariant does not hold. The result names the kinds of
+/// actions and events that there were.
+pub fn run(bytes: &[u8]) -> BTreeSet<String> {
+    let Some((first, rest)) = bytes.split_first() else { return BTreeSet::new() };
     let role = if first & 1 == 1 { Role::Server } else { Role::Client };
     let start = if first & 2 == 2 { Start::Established } else { Start::Ready };
     let mut operands = Operands(rest);
-    play(role, start, std::iter::from_fn(|| operands.op()));
+    play(role, start, std::iter::from_fn(|| operands.op()))
 }
 
-/// Plays a sequence on an endpoint. Panics if an invariant does not hold.
-pub fn play(role: Role, start: Start, ops: impl IntoIterator<Item = Op>) {
+/// Plays a sequence on an endpoint. Panics if an invariant does not hold. The result is that of [`run`].
+pub fn play(role: Role, start: Start, ops: impl IntoIterator<Item = Op>) -> BTreeSet<String> {
     let mut conn = match start {
         Start::Ready => ready(role),
         Start::Established => established(role),
@@ -140,6 +141,16 @@ pub fn play(role: Role, start: Start, ops: impl IntoIterator<Item = Op>) {
         apply(&mut conn, op);
         watch.check(&mut conn);
     }
+    watch.seen
+}
+
+/// The name of a variant, and for the end of a connection its reason
+fn kind(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    if text.starts_with("CloseConnection") {
+        return text;
+    }
+    text.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 fn apply(conn: &mut Connection, op: Op) {
@@ -209,17 +220,19 @@ struct Watch {
     finished: BTreeSet<StreamId>,
     closed: bool,
     lost: bool,
+    seen: BTreeSet<String>,
 }
 
 impl Watch {
     fn new(role: Role, start: Start) -> Self {
         let sessions = if start == Start::Established { BTreeSet::from([SESSION]) } else { BTreeSet::new() };
-        Self { role, sessions, finished: BTreeSet::new(), closed: false, lost: false }
+        Self { role, sessions, finished: BTreeSet::new(), closed: false, lost: false, seen: BTreeSet::new() }
     }
 
     fn check(&mut self, conn: &mut Connection) {
         while let Some(action) = conn.poll_action() {
             assert!(!self.closed, "{action:?} after the end of the connection");
+            self.seen.insert(kind(&action));
             match action {
                 Action::CloseConnection { .. } => self.closed = true,
                 Action::Write { stream, fin, .. } => {
@@ -233,6 +246,7 @@ impl Watch {
             }
         }
         while let Some(event) = conn.poll_event() {
+            self.seen.insert(kind(&event));
             self.event(&event);
         }
         self.closed |= self.lost;
