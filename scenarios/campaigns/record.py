@@ -95,6 +95,16 @@ PARTS: Final = (
         command=("-m", "fuzz.measure", "reference", "--seed", "{seed}"),
         keep=r"MiB|per second|^memory|findings$",
     ),
+    Part(
+        name="core",
+        command=("reference_impl/scripts/fuzz_core.py", "--seconds", "600", "--seed", "{seed}"),
+        keep=r"inputs|FINDING",
+    ),
+    Part(
+        name="soak",
+        command=("reference_impl/scripts/soak.py", "--seed", "{seed}"),
+        keep=r'"part"|^FAULT',
+    ),
     Part(name="baton", command=("-m", "scenarios.campaigns.baton"), keep=r"\*\*no\*\*|^rounds|^codes"),
 )
 

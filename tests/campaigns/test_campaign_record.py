@@ -9,6 +9,7 @@ import pytest
 from scenarios.campaigns import record
 from scenarios.campaigns.record import Part, Result
 
+ROOT = Path(__file__).resolve().parents[2]
 VALUES = {"time": "1s", "seed": "7", "out": "out"}
 
 
@@ -63,4 +64,5 @@ def test_every_part_can_be_filled_in() -> None:
     assert len({part.name for part in record.PARTS}) == len(record.PARTS)
     for part in record.PARTS:
         words = [word.format(**VALUES, url="https://[::1]:4433/echo") for word in part.command]
-        assert words[0] == "-m" and not any("{" in word for word in words)
+        assert words[0] == "-m" or (ROOT / words[0]).is_file()
+        assert not any("{" in word for word in words)

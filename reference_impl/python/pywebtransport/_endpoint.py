@@ -49,6 +49,9 @@ class Target:
         """A session was requested on a connection, or a stream opened in a session."""
         raise NotImplementedError
 
+    def _on_failure(self, error: str) -> None:
+        """The I/O thread has failed: a connection is over, and with it what belongs to it."""
+
 
 class Owner(Protocol):
     """A client or server: gets the connections that it did not make itself."""
@@ -180,6 +183,8 @@ class EndpointDriver:
         if not self._closed.done():
             if error is not None:
                 logger.critical("the core failed: %s", error)
+                for target in list(self.targets.values()):
+                    target._on_failure(error)
             self._closed.set_result(error)
 
 

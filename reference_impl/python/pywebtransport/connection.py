@@ -287,6 +287,9 @@ class WebTransportConnection(Target):
         elif kind == _core.CONNECTION_CLOSED:
             self._end(*details)
 
+    def _on_failure(self, error: str) -> None:
+        self._end("error", ErrorCodes.H3_INTERNAL_ERROR, f"the core failed: {error}")
+
     def _on_child(self, handle: int, *details: Any) -> None:
         request: dict[str, Any] = details[0]
         pseudo = [
