@@ -25,7 +25,7 @@ from scenarios.peers.registry import PEERS
 from scenarios.peers.serving import PeerServer
 
 PAGE: Final = Path("docs/campaigns.md")
-KEPT_LINES: Final = 12
+KEPT_LINES: Final = 60
 SKIPPED: Final = "skipped"
 INTERRUPTED: Final = 130
 _WTCONFORM: Final = ("-m", "conformance.cli")
@@ -36,7 +36,7 @@ class Part:
     """One campaign.
 
     ``command`` holds arguments of the Python interpreter; ``{time}``, ``{seed}``, ``{out}`` and, where
-    ``peer`` names a foreign server, ``{url}`` are filled in. ``keep`` finds the lines that go to the page.
+    ``peer`` names a foreign server, ``{url}`` are filled in. What ``keep`` matches of the lines goes to the page.
     """
 
     name: str
@@ -69,7 +69,8 @@ class Result:
 
 
 _FUZZED: Final = (
-    r"operations/s|^no finding|^FINDING|^codecs|^DIFFERENCE|^FAILURE|^not judged|^seen once|is gone"
+    r"^\d+ operations.*|^no finding|^FINDING +\S+|^codecs.*|^DIFFERENCE.*|^FAILURE.*"
+    r"|^not judged.*|^seen once.*|^the target is gone.*"
 )
 
 
@@ -89,23 +90,25 @@ PARTS: Final = (
     _fuzz("fuzz reference", "reference"),
     _fuzz("fuzz reference lossy", "reference", "--network", "lossy"),
     *(_foreign(name) for name in PEERS),
-    Part(name="selftest", command=("-m", "fuzz.selftest"), keep=r"none in|deviants found"),
+    Part(name="selftest", command=("-m", "fuzz.selftest"), keep=r"^.*none in.*|.*deviants found.*"),
     Part(
         name="measure",
         command=("-m", "fuzz.measure", "reference", "--seed", "{seed}"),
-        keep=r"MiB|per second|^memory|findings$",
+        keep=r"^.*MiB|^.*per second.*|^memory.*|^.*findings$",
+    ),
+    Part(
+        name="baton", command=("-m", "scenarios.campaigns.baton"), keep=r"^.*\*\*no\*\*.*|^rounds.*|^codes.*"
     ),
     Part(
         name="core",
         command=("reference_impl/scripts/fuzz_core.py", "--seconds", "600", "--seed", "{seed}"),
-        keep=r"inputs|FINDING",
+        keep=r".*inputs.*|.*FINDING.*",
     ),
     Part(
         name="soak",
         command=("reference_impl/scripts/soak.py", "--seed", "{seed}"),
-        keep=r'"part"|^FAULT',
+        keep=r'.*"part".*|^FAULT.*',
     ),
-    Part(name="baton", command=("-m", "scenarios.campaigns.baton"), keep=r"\*\*no\*\*|^rounds|^codes"),
 )
 
 
@@ -131,8 +134,8 @@ def _follow(command: list[str], keep: str, kept: deque[str], show: Callable[[str
     try:
         for line in process.stdout:
             show(line.rstrip())
-            if re.search(keep, line):
-                kept.append(" ".join(line.split()))
+            if found := re.search(keep, line):
+                kept.append(" ".join(found[0].split()))
         return process.wait()
     except KeyboardInterrupt:
         # The part has been interrupted too, and ends by itself.

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VALUES = {"time": "1s", "seed": "7", "out": "out"}
 
 
-def script(text: str, keep: str = "figure", peer: str | None = None) -> Part:
+def script(text: str, keep: str = ".*figure.*", peer: str | None = None) -> Part:
     return Part(name="a part", command=("-c", text), keep=keep, peer=peer)
 
 
