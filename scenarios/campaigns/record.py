@@ -36,7 +36,7 @@ class Part:
     """One campaign.
 
     ``command`` holds arguments of the Python interpreter; ``{time}``, ``{seed}``, ``{out}`` and, where
-    ``peer`` names a foreign server, ``{url}`` are filled in. What ``keep`` matches of the lines goes to the page.
+    ``peer`` names a foreign server, ``{url}`` are filled in. What ``keep`` matches goes to the page.
     """
 
     name: str
