@@ -51,6 +51,8 @@ class UdpLink:
         self._socket = sock
         self._unsent: deque[tuple[bytes, Address]] = deque()
         self._remote: Address | None = None
+        # One for all datagrams: a fresh one of the largest size for each would leave the heap in pieces.
+        self._buffer = memoryview(bytearray(MAX_UDP_PAYLOAD))
         self._closed: Callable[[], None] | None = None
 
     @classmethod
@@ -142,14 +144,14 @@ class UdpLink:
     def _receive(self) -> None:
         for _ in range(BATCH):
             try:
-                data, address = self._socket.recvfrom(MAX_UDP_PAYLOAD)
+                length, address = self._socket.recvfrom_into(self._buffer)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._note(error, self._remote)
                 continue
             # A connected socket hears one address only; the kernel may spell it in a longer form.
-            self.host.receive(data, self._remote or address, self.now())
+            self.host.receive(bytes(self._buffer[:length]), self._remote or address, self.now())
 
     def _send(self) -> None:
         self._unsent.extend(self.host.pending(self.now()))
