@@ -44,7 +44,11 @@ fn streams_that_ended_are_forgotten() {
         pair.client.endpoint.release(stream);
         pair.server.endpoint.release(there);
     }
-    while streams(&mut pair) != before {}
+    // Fewer, if an acknowledgement was still to come
+    while {
+        let (client, server) = streams(&mut pair);
+        client > before.0 || server > before.1
+    } {}
     assert_eq!(pair.client.endpoint.stats().stream_handles, 0);
     assert_eq!(pair.server.endpoint.stats().stream_handles, 0);
 }
