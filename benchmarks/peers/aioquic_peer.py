@@ -7,7 +7,6 @@ import contextlib
 import logging
 import ssl
 import sys
-import time
 from collections import defaultdict
 from typing import Any
 
@@ -126,6 +125,14 @@ class Client(QuicConnectionProtocol):
                 return await self._echoes.get()
         return None
 
+    async def send_datagrams(self, data: bytes, count: int) -> None:
+        for _ in range(count):
+            self._http.send_datagram(self._session_id, data)
+        self.transmit()
+
+    async def end(self) -> None:
+        self.close()
+
     def send_datagram(self, data: bytes) -> None:
         self._http.send_datagram(self._session_id, data)
         self.transmit()
@@ -149,15 +156,16 @@ async def serve(port: int, cert: str, key: str) -> None:
 
 
 async def measure(port: int, workload: str, amount: int) -> None:
-    async with connect(
-        "127.0.0.1", port, configuration=configuration(True), create_protocol=Client
-    ) as protocol:
-        assert isinstance(protocol, Client)
-        await protocol.establish(port)
-        before = time.process_time()
-        result = await wire.WORKLOADS[workload](protocol, amount)
-        result["client_cpu_s"] = time.process_time() - before
-        wire.show(result)
+    async with contextlib.AsyncExitStack() as connections:
+
+        async def establish() -> Client:
+            context = connect("127.0.0.1", port, configuration=configuration(True), create_protocol=Client)
+            protocol = await connections.enter_async_context(context)
+            assert isinstance(protocol, Client)
+            await protocol.establish(port)
+            return protocol
+
+        await wire.run(establish, workload, amount)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import ssl
 import sys
-import time
 from typing import Any
 
 import wire
@@ -24,6 +23,7 @@ LIMITS: dict[str, Any] = {
     "max_streams_bidi": 1000,
     "initial_max_data": 64 << 20,
     "session_receive_window": 64 << 20,
+    "max_connections": 1000,
     "max_pending_streams": 1000,
     "max_pending_datagrams": 1000,
 }
@@ -77,11 +77,11 @@ class Session(Requests):
 async def measure(port: int, workload: str, amount: int) -> None:
     config = ClientConfig(verify_mode=ssl.CERT_NONE, **LIMITS)
     async with WebTransportClient(config=config) as client:
-        session = await client.connect(url=f"https://127.0.0.1:{port}/")
-        before = time.process_time()
-        result = await wire.WORKLOADS[workload](Session(session), amount)
-        result["client_cpu_s"] = time.process_time() - before
-        wire.show(result)
+
+        async def connect() -> Session:
+            return Session(await client.connect(url=f"https://127.0.0.1:{port}/"))
+
+        await wire.run(connect, workload, amount)
 
 
 if __name__ == "__main__":

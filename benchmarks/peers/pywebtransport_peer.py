@@ -11,7 +11,6 @@ import contextlib
 import logging
 import ssl
 import sys
-import time
 from typing import Any
 
 import wire
@@ -25,6 +24,7 @@ LIMITS: dict[str, Any] = {
     "quic_max_concurrent_bidi_streams": 1000,
     "initial_max_data": 64 << 20,
     "flow_control_window": 64 << 20,
+    "max_connections": 1000,
 }
 
 
@@ -35,11 +35,20 @@ async def serve(port: int, cert: str, key: str) -> None:
     async def handle(session: Any) -> None:
         counter = Counter()
 
-        async def on_datagram(event: Any) -> None:
+        echoes = set()
+        send_nowait = getattr(session, "send_datagram_nowait", None)
+
+        def on_datagram(event: Any) -> None:
             counter.datagrams += 1
             data = event.data["data"]
-            if data[:1] == b"e":
-                await session.send_datagram(data=data)
+            if data[:1] != b"e":
+                return
+            if send_nowait is not None:
+                send_nowait(data)
+            else:
+                task = asyncio.create_task(session.send_datagram(data=data))
+                echoes.add(task)
+                task.add_done_callback(echoes.discard)
 
         session.events.on(event_type=EventType.DATAGRAM_RECEIVED, handler=on_datagram)
         await serve_streams(session, counter)
@@ -58,7 +67,7 @@ class Session(Requests):
         super().__init__(session)
         self._echoes: asyncio.Queue[bytes] = asyncio.Queue()
 
-        async def on_datagram(event: Any) -> None:
+        def on_datagram(event: Any) -> None:
             self._echoes.put_nowait(event.data["data"])
 
         session.events.on(event_type=EventType.DATAGRAM_RECEIVED, handler=on_datagram)
@@ -74,11 +83,11 @@ class Session(Requests):
 async def measure(port: int, workload: str, amount: int) -> None:
     config = ClientConfig(verify_mode=ssl.CERT_NONE, **LIMITS)
     async with WebTransportClient(config=config) as client:
-        session = await client.connect(url=f"https://127.0.0.1:{port}/")
-        before = time.process_time()
-        result = await wire.WORKLOADS[workload](Session(session), amount)
-        result["client_cpu_s"] = time.process_time() - before
-        wire.show(result)
+
+        async def connect() -> Session:
+            return Session(await client.connect(url=f"https://127.0.0.1:{port}/"))
+
+        await wire.run(connect, workload, amount)
 
 
 if __name__ == "__main__":

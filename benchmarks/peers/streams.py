@@ -84,5 +84,14 @@ class Requests:
             total += len(chunk)
         return total
 
-    def send_datagram(self, data: bytes) -> Any:
-        return self._session.send_datagram(data=data)
+    async def send_datagrams(self, data: bytes, count: int) -> None:
+        if (send := getattr(self._session, "send_datagram_nowait", None)) is not None:
+            for _ in range(count):
+                send(data)
+            return
+        for _ in range(count):
+            await self._session.send_datagram(data=data)
+
+    async def end(self) -> None:
+        # 0.19 closes the connection of its only session with it
+        await getattr(self._session, "connection", self._session).close()

@@ -1,22 +1,31 @@
-"""What the programs of all peers have in common: the workloads' protocol, and how results are printed.
+"""What the programs of all peers have in common: the workloads, and the protocol that they use.
 
 A bidirectional stream begins with one octet: `e` echo all of it at its end, `s` swallow it and answer with
 the number of octets, `d` and 8 octets of length: send so many, `n`: answer with the number of datagrams
-received so far. Datagrams that begin with `e` are echoed, all are counted.
+received so far, `m`: answer with the memory in use. Datagrams that begin with `e` are echoed, all are
+counted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
+import resource
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 CHUNK = 1 << 16
 REQUEST = b"e" + bytes(63)
+DATAGRAM = b"c" + bytes(999)
+WARM_UP = 200
+WARM_UP_SESSIONS = 50
 STEP_SECONDS = 0.4
+TICK_SECONDS = 0.001
 WANTED_SHARE = 0.95
 
 
@@ -35,8 +44,15 @@ class Session(Protocol):
     async def round_trip(self, data: bytes) -> bytes | None:
         """Send a datagram and wait for its echo; `None` if none came."""
 
-    def send_datagram(self, data: bytes) -> Any:
-        """Send a datagram; an awaitable or nothing."""
+    async def send_datagrams(self, data: bytes, count: int) -> None:
+        """Send a datagram so many times, as fast as the library takes them."""
+
+    async def end(self) -> None:
+        """End the session and its connection."""
+
+
+Connect = Callable[[], Awaitable[Session]]
+"""Opens a session on a connection of its own."""
 
 
 async def bulk_up(session: Session, size: int) -> dict[str, float]:
@@ -54,6 +70,14 @@ async def bulk_down(session: Session, size: int) -> dict[str, float]:
     return {"bytes_per_s": size / (time.perf_counter() - begin)}
 
 
+async def bulk_duplex(session: Session, size: int) -> dict[str, float]:
+    """Octets per second in both directions together."""
+    begin = time.perf_counter()
+    answer, received = await asyncio.gather(session.upload(size), session.download(size))
+    assert (int.from_bytes(answer, "big"), received) == (size, size)
+    return {"bytes_per_s": 2 * size / (time.perf_counter() - begin)}
+
+
 async def latency(session: Session, count: int) -> dict[str, float]:
     """64-octet requests one after the other."""
     times = [await _timed(lambda: session.request(REQUEST)) for _ in range(count)]
@@ -62,8 +86,6 @@ async def latency(session: Session, count: int) -> dict[str, float]:
 
 async def concurrent(session: Session, count: int) -> dict[str, float]:
     """64-octet requests, 100 at a time."""
-    import asyncio
-
     left = count
 
     async def worker() -> None:
@@ -89,45 +111,96 @@ async def datagram_rtt(session: Session, count: int) -> dict[str, float]:
 
 
 async def datagram_rate(session: Session, limit: int) -> dict[str, float]:
-    """The highest rate, in steps of a factor 1.5 up to `limit`, at which 95 % of 1000-octet datagrams
-    arrive.
-    """
-    import asyncio
+    """The highest rate at which 95 % of 1000-octet datagrams arrive.
 
-    best, rate, payload = 0.0, 500.0, b"c" + bytes(999)
-    while rate <= limit:
-        before = int.from_bytes(await session.request(b"n"), "big")
+    It is doubled up to the first that fails twice, then the interval is halved four times. Each millisecond
+    the datagrams that are due are handed over at once, so that the pace does not depend on how long it takes
+    to wait; a sender that does not keep up has failed.
+    """
+    best, good, bad, rate = 0.0, 0.0, 0.0, 1000.0
+    failed_once, refinements = False, 0
+    while refinements <= 4 and rate <= limit:
         count = int(rate * STEP_SECONDS)
-        begin = time.perf_counter()
-        for number in range(count):
-            sent = session.send_datagram(payload)
-            if sent is not None:
-                await sent
-            ahead = begin + number / rate - time.perf_counter()
-            if ahead > 0.001:
-                await asyncio.sleep(ahead)
-            elif number % 64 == 0:
-                await asyncio.sleep(0)
-        took = time.perf_counter() - begin
-        received, last = 0, -1
-        while received != last:
-            last = received
-            await asyncio.sleep(0.05)
-            received = int.from_bytes(await session.request(b"n"), "big") - before
-        if received < WANTED_SHARE * count or took > 1.5 * STEP_SECONDS:
-            break
-        best = received / max(took, STEP_SECONDS)
-        rate *= 1.5
+        received, took = await _datagram_step(session, rate, count)
+        if received >= WANTED_SHARE * count and took < 1.25 * STEP_SECONDS:
+            best, good = max(best, received / max(took, STEP_SECONDS)), rate
+        elif not failed_once:
+            failed_once = True
+            continue
+        else:
+            bad = rate
+        failed_once = False
+        refinements += bool(bad)
+        rate = rate * 2 if not bad else math.sqrt(good * bad) if good else bad / 2
     return {"datagrams_per_s": best}
+
+
+async def _datagram_step(session: Session, rate: float, count: int) -> tuple[int, float]:
+    before = await _number(session, b"n")
+    begin, sent = time.perf_counter(), 0
+    while sent < count:
+        due = min(count, int((time.perf_counter() - begin) * rate) + 1)
+        await session.send_datagrams(DATAGRAM, due - sent)
+        sent = due
+        await asyncio.sleep(TICK_SECONDS)
+    took = time.perf_counter() - begin
+    received, last = 0, -1
+    while received != last:
+        last = received
+        await asyncio.sleep(0.05)
+        received = await _number(session, b"n") - before
+    return received, took
+
+
+async def sessions(connect: Connect, count: int) -> dict[str, float]:
+    """Sessions one after the other, each on a connection of its own."""
+    times, begin = [], time.perf_counter()
+    for _ in range(count):
+        start = time.perf_counter()
+        session = await connect()
+        times.append(time.perf_counter() - start)
+        await session.end()
+    took = time.perf_counter() - begin
+    return {"sessions_per_s": count / took, "p50_us": statistics.median(times) * 1e6}
+
+
+async def memory(connect: Connect, count: int) -> dict[str, float]:
+    """Memory of the server per idle session, each on a connection of its own."""
+    kept = [await connect() for _ in range(WARM_UP_SESSIONS)]
+    before = await _number(kept[0], b"m")
+    kept += [await connect() for _ in range(count)]
+    await asyncio.sleep(0.5)
+    return {"bytes_per_session": (await _number(kept[0], b"m") - before) / count}
+
+
+async def run(connect: Connect, workload: str, amount: int) -> None:
+    """Measure, and print the result."""
+    first = await connect()
+    if workload in MEETINGS:
+        before = time.process_time()
+        result = await MEETINGS[workload](connect, amount)
+    else:
+        for _ in range(WARM_UP):
+            await first.request(REQUEST)
+        before = time.process_time()
+        result = await WORKLOADS[workload](first, amount)
+    result["client_cpu_s"] = time.process_time() - before
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
 
 
 WORKLOADS: dict[str, Callable[[Session, int], Awaitable[dict[str, float]]]] = {
     "bulk_up": bulk_up,
     "bulk_down": bulk_down,
+    "bulk_duplex": bulk_duplex,
     "latency": latency,
     "concurrent": concurrent,
     "datagram_rtt": datagram_rtt,
     "datagram_rate": datagram_rate,
+}
+MEETINGS: dict[str, Callable[[Connect, int], Awaitable[dict[str, float]]]] = {
+    "sessions": sessions,
+    "memory": memory,
 }
 
 
@@ -140,13 +213,19 @@ def answer_of(request: bytes, datagrams: int) -> bytes | None:
             return (len(request) - 1).to_bytes(8, "big")
         case b"n":
             return datagrams.to_bytes(8, "big")
+        case b"m":
+            return resident_bytes().to_bytes(8, "big")
     return None
 
 
-def show(result: dict[str, Any]) -> None:
-    """One line of JSON."""
-    sys.stdout.write(json.dumps(result) + "\n")
-    sys.stdout.flush()
+def resident_bytes() -> int:
+    """Memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+async def _number(session: Session, question: bytes) -> int:
+    return int.from_bytes(await session.request(question), "big")
 
 
 async def _timed(operation: Callable[[], Awaitable[Any]]) -> float:
