@@ -245,8 +245,7 @@ def reliable_bytes(run: Run) -> None:
         run.peer.quic.inject_frames(frames[0])
     else:
         run.peer.quic.inject_frames(b"".join(frames))
-    codes = [record.get("code") for record in run.observed("reset")]
-    run.check(requirement, "codes of the resets that the application saw", "==", [7], codes)
+    run.check(requirement, "resets that the application saw", "==", 1, len(run.observed("reset")))
     if reliable:
         received = sum(record.get("length", 0) for record in run.observed("data"))
         run.check(requirement, "bytes that the application got", ">=", reliable, received)

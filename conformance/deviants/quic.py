@@ -140,7 +140,7 @@ def reliable_part(behaviour: Behaviour) -> None:
     refuse(behaviour, lambda: wrong)
 
 
-@deviant("frames.reset-overtakes", "RSR-5-05", drafts=SINCE_14)
+@deviant("frames.reset-overtakes", "RSR-5-05", "RSR-5-03", drafts=SINCE_14)
 def reset_overtakes(behaviour: Behaviour) -> None:
     """Refuses RESET_STREAM_AT ahead of any byte of the stream (reliable-stream-reset-10 §5)."""
 

@@ -21,7 +21,10 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     "connect-wt-stream": ("WT-4.3-06",),
     "pseudo-in-trailers": ("H3-4.1-01",),
     # Rows whose cases need the same input for another purpose.
-    "capsule-unknown": ("HD-3.2-03", "H3-7.1-02"),
+    "capsule-across-frames": ("WT-3.2-23",),
+    "capsule-unknown": ("HD-3.2-03", "H3-7.1-02", "H3-4.1-04"),
+    # The target then sends its RESET_STREAM_AT to a client that knows none.
+    "client-reset-stream-at": ("RSR-3-03", "Q-09"),
     "connect-finished": ("HD-3.3-03", "WT-6-21", "WT-6-01"),
     "qpack-streams-missing": ("WT-3.1-20",),
     "request-frame-unknown": ("WT-4.3-08",),
