@@ -82,7 +82,7 @@ class H3Observer:
             case StreamData():
                 self._stream_data(event)
             case StreamReset():
-                self._directions.pop((event.stream_id, event.sent), None)
+                # What is known of the direction stays: the other one may be told by it.
                 self._blocked.pop((event.stream_id, event.sent), None)
             case DatagramFrame():
                 self._datagram(event)

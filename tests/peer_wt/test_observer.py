@@ -15,6 +15,7 @@ from conformance.peer.events import (
     Malformed,
     Settings,
     StreamData,
+    StreamReset,
     UniStreamType,
     WireEvent,
     WtStream,
@@ -96,6 +97,19 @@ def test_webtransport_streams() -> None:
         (False, b"ef", False),
         (True, b"gh", False),
     ]
+
+
+def test_a_reset_of_one_direction_leaves_the_other_a_webtransport_stream() -> None:
+    watch = Watch()
+    watch.feed(0, REQUEST, sent=True)
+    watch.feed(4, b"\x40\x41\x00ping", sent=True)
+    watch.observer.observe(
+        StreamReset(time=0.0, sent=True, stream_id=4, error_code=7, final_size=7, reliable_size=None)
+    )
+    watch.feed(4, b"\x01\x02\x03\x04", sent=False)
+    bodies = [event.data for event in watch.events if isinstance(event, WtStreamData) and not event.sent]
+    assert bodies == [b"\x01\x02\x03\x04"]
+    assert Malformed not in watch.kinds()
 
 
 def test_long_items_are_counted_and_cut() -> None:
