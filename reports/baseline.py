@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import datetime
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reports.files import read_toml
 from reports.model import CaseResult, Results
 from reports.verdict import EXIT_FAIL, Verdict, exit_code, summarise
 
@@ -56,12 +56,7 @@ class BaselineOutcome:
 
 def load_baseline(path: Path) -> list[Known]:
     """Read a baseline file; raises BaselineError."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BaselineError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise BaselineError(f"{path} is not TOML: {error}") from None
+    data = read_toml(path, BaselineError)
     listed = data.get("known", [])
     if set(data) - {"known"} or not isinstance(listed, list):
         raise BaselineError(f"{path}: expected [[known]] entries only")

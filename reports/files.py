@@ -8,6 +8,7 @@ import json
 import os
 import re
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def write_atomic(path: Path, text: str) -> None:
 def dump(value: object, *, indent: int | None = None) -> str:
     """Return the JSON text of a value: ASCII only, so that no string of the wire can break a reader."""
     return json.dumps(value, ensure_ascii=True, indent=indent) if indent else _COMPACT.encode(value)
+
+
+def read_toml(path: Path, problem: type[ValueError]) -> dict[str, Any]:
+    """Read a TOML file of the user; raises ``problem`` with one line where there is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise problem(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise problem(f"{path} is not TOML: {error}") from None
 
 
 def read_json(path: Path) -> Any:

@@ -50,7 +50,8 @@ def parse_time(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-CONNECTIONS = 3
+# What a campaign plays, an innocent session beside it, and one to see whether the target lives.
+CONNECTIONS: Final = 3
 
 
 @click.command("fuzz")
@@ -100,7 +101,7 @@ def fuzz_command(
         console.print(f"seed {number} · {chosen.name} · draft {draft.value} · {max_time}", highlight=False)
         if machine == ("baton",) and "baton" not in chosen.endpoints:
             raise InvalidOption(f"--machine baton: name the endpoint of {chosen.name}: --endpoint baton=PATH")
-        faults = 0
+        faults = None
         if for_codecs:
             faults = _compare_codecs(number, for_codecs, console, demanded=CODECS in machine)
         campaign = Campaign(
@@ -108,7 +109,7 @@ def fuzz_command(
             draft,
             seed=number,
             machines=[name for name in machine if name != CODECS] or ROUNDS,
-            max_time=seconds - for_codecs,
+            max_time=seconds if faults is None else seconds - for_codecs,
             out=out,
             pid=located.target_pid,
             resume=resume,
@@ -136,14 +137,17 @@ def _codec_seconds(target: str | None, machine: tuple[str, ...], seconds: float)
     return min(_CODEC_SHARE * seconds, _CODEC_SECONDS) if wanted else 0.0
 
 
-def _compare_codecs(seed: int, seconds: float, console: Console, *, demanded: bool) -> int:
-    """Compare the codecs of the peer with those of the core; return the number of faults."""
+def _compare_codecs(seed: int, seconds: float, console: Console, *, demanded: bool) -> int | None:
+    """Compare the codecs of the peer with those of the core.
+
+    Returns the number of faults; none where the host is not built and nobody demanded it, at once.
+    """
     binary = find_host()
     if binary is None:
         if demanded:
             raise InvalidOption(f"--machine {CODECS}: {_MISSING_HOST}")
         console.print(f"codecs not compared: {_MISSING_HOST}", highlight=False)
-        return 0
+        return None
     result = run_codecs(binary, seed, seconds)
     for line in result.lines():
         console.print(line, markup=False, highlight=False)

@@ -130,12 +130,6 @@ def close_changed(behaviour: Behaviour) -> None:
     override(behaviour, "close_capsule", lambda original, code, message: original(code ^ 1, message))
 
 
-@deviant("app.close-ignored", "WT-6-18")
-def close_ignored(behaviour: Behaviour) -> None:
-    """Leaves its side of the CONNECT stream open when the client closed the session (draft-16 §6)."""
-    override(behaviour, "answers_close", lambda _original: False)
-
-
 @deviant("app.drain-value", "WT-4.7-05", drafts=SINCE_07)
 def drain_value(behaviour: Behaviour) -> None:
     """Sends a drain capsule with a value (draft-16 §4.7)."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 
 from conformance.deviants import all_deviants
 from conformance.deviants.definition import Deviant
@@ -20,13 +19,9 @@ _bench: Bench | None = None
 
 
 def _start(plan: Plan) -> None:
+    global _bench
     # Ctrl-C reaches every process of the terminal; the one that merges decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _prepare(plan)
-
-
-def _prepare(plan: Plan) -> None:
-    global _bench
     wanted = set(plan.cases)
     _bench = Bench(plan, all_deviants(), [case for case in load_cases() if case.identifier in wanted])
 
@@ -45,20 +40,6 @@ def _deviant(identifier: str) -> Matrix:
     return _ready().deviant(identifier)
 
 
-Submit = Callable[..., "Future[Matrix]"]
-
-
-@contextmanager
-def _processes(plan: Plan, workers: int) -> Iterator[Submit]:
-    # A fork would copy whatever threads the caller has.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(plan,))
-    try:
-        yield pool.submit
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def compute_parallel(
     plan: Plan,
     deviants: Sequence[Deviant],
@@ -71,18 +52,22 @@ def compute_parallel(
     ``deviants`` and ``cases``: those that the plan names.
     """
     matrix = Matrix([], list(cases), complete=plan.sample >= 1.0)
-    with _processes(plan, workers) as submit:
+    # A fork would copy whatever threads the caller has.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(plan,))
+    try:
         parts = range(workers) if plan.judge_cases else ()
-        baselines = [submit(_baselines, part, workers) for part in parts]
-        tasks = [submit(_deviant, item.id) for item in deviants]
-        try:
-            for task in baselines:
-                matrix.merge(task.result())
-            for item, task in zip(deviants, tasks, strict=True):
-                matrix.merge(task.result())
-                matrix.deviants.append(item)
-                progress(len(matrix.deviants), item.id)
-        except KeyboardInterrupt:
-            matrix.complete = False
-            matrix.interrupted = True
+        baselines = [pool.submit(_baselines, part, workers) for part in parts]
+        tasks = [pool.submit(_deviant, item.id) for item in deviants]
+        for baseline in baselines:
+            matrix.merge(baseline.result())
+        for item, task in zip(deviants, tasks, strict=True):
+            matrix.merge(task.result())
+            matrix.deviants.append(item)
+            progress(len(matrix.deviants), item.id)
+    except KeyboardInterrupt:
+        matrix.complete = False
+        matrix.interrupted = True
+    finally:
+        pool.shutdown(cancel_futures=True)
     return matrix

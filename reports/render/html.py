@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.escaping import one_line, visible
+from reports.escaping import one_line
 from reports.model import CaseResult, Evidence, Results
+from reports.render.page import page_environment
 from reports.render.recordview import record_view
 from reports.render.wirelog import rows
 from reports.sources import source_url
@@ -43,14 +43,7 @@ EvidenceOf = Callable[[CaseResult], Evidence | None]
 
 def render_html(results: Results, evidence_of: EvidenceOf) -> str:
     """Return the page; ``evidence_of`` reads the evidence of a case, one at a time."""
-    environment = Environment(
-        loader=PackageLoader("reports.render", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = visible
+    environment = page_environment("reports.render", "templates")
     environment.filters["line"] = one_line
     style, script = _asset("report.css"), _asset("report.js")
     budget = MAX_ROWS

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from reports.escaping import one_line, visible
+from reports.escaping import one_line
 from reports.render.markdown import SIGNS, by_area, escape, render_matrix
+from reports.render.page import page_environment
 from reports.verdict import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_OK, SEVERITY, Verdict, worst
 from scenarios.matrix.playing import Played
 
@@ -81,14 +80,7 @@ def render_markdown(played: Sequence[Played], out: Path) -> str:
 
 def render_html(played: Sequence[Played], out: Path) -> str:
     """Return the page as HTML that needs no other file."""
-    environment = Environment(
-        loader=PackageLoader("scenarios.matrix", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = visible
+    environment = page_environment("scenarios.matrix", ".")
     runs = [(item, by_area(item.results["cases"])) for item in played if item.results is not None]
     areas = sorted({area for _, counts in runs for area in counts})
     rows = [{"area": area, "cells": [_cell(counts.get(area)) for _, counts in runs]} for area in areas]

@@ -15,7 +15,6 @@ declare_draft = 16
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, Final
 
 from conformance.harness.embedded import MODULES
 from conformance.options import DRAFT_CHOICES, UserError
+from reports.files import read_toml
 from scenarios.peers.registry import PEERS
 
 SHIPPED: Final = Path(__file__).parents[1] / "targets.toml"
@@ -58,12 +58,7 @@ class MatrixTarget:
 
 def read_targets(path: Path) -> list[MatrixTarget]:
     """Read a list of targets; raises InvalidTargets."""
-    try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidTargets(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise InvalidTargets(f"{path} is not TOML: {error}") from None
+    value = read_toml(path, InvalidTargets)
     entries = value.get("target")
     if not isinstance(entries, list) or not entries or set(value) != {"target"}:
         raise InvalidTargets(f"{path}: expected tables [[target]], and nothing else")

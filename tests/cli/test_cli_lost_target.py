@@ -118,10 +118,16 @@ def wait_until_gone(pids: list[int]) -> None:
         time.sleep(POLL)
 
 
-@pytest.mark.parametrize("target", ["model", "reference"])
-def test_termination(stack: ExitStack, tmp_path: Path, target: str) -> None:
-    if target == "reference" and default_server() != "reference":
+@pytest.fixture(params=["model", "reference"])
+def target(request: pytest.FixtureRequest) -> str:
+    """Each server that a run can start for itself."""
+    name = str(request.param)
+    if name == "reference" and default_server() != name:
         pytest.skip("the reference is not built")
+    return name
+
+
+def test_termination(stack: ExitStack, tmp_path: Path, target: str) -> None:
     running = started(stack, tmp_path, target)
     running.wait_for_cases(3)
     pids = children(running.process.pid)
@@ -135,10 +141,7 @@ def test_termination(stack: ExitStack, tmp_path: Path, target: str) -> None:
     wait_until_gone(pids)
 
 
-@pytest.mark.parametrize("target", ["model", "reference"])
 def test_nothing_outlives_a_run_that_is_killed(stack: ExitStack, tmp_path: Path, target: str) -> None:
-    if target == "reference" and default_server() != "reference":
-        pytest.skip("the reference is not built")
     running = started(stack, tmp_path, target)
     running.wait_for_cases(3)
     pids = children(running.process.pid)

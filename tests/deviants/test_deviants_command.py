@@ -127,4 +127,4 @@ def test_what_was_played_before_ctrl_c_is_shown(
     shown = capsys.readouterr()
     value = json.loads(shown.out)
     assert len(value["deviants"]) == 1 and value["complete"] is False
-    assert "interrupted after 1 of 3 deviants" in shown.err
+    assert "interrupted after 1 of 2 deviants" in shown.err
