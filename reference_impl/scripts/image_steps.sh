@@ -1,13 +1,23 @@
 #!/bin/sh
-# The steps of the container image, as commands of their own.
+# The steps of the container image, as commands of their own. The Dockerfile calls nothing else of this project.
 #
-#   image_steps.sh build SOURCE PREFIX   install the reference from SOURCE into a new environment at PREFIX
-#   image_steps.sh health PREFIX URL     succeed if the server at URL (path /status) says that it is well
+#   image_steps.sh wheels SOURCE FOLDER    stage one: build the wheel of SOURCE, with those that it needs, into FOLDER
+#   image_steps.sh install FOLDER PREFIX   stage two: install what is in FOLDER, and nothing else, at PREFIX
+#   image_steps.sh health PREFIX URL       succeed if the server at URL (path /status) says that it is well
+#
+# PYTHON names the interpreter of the first two, by default python3.
 set -eu
+python=${PYTHON:-python3}
 
-build() {
-    python3 -m venv "$2"
-    "$2/bin/pip" install --quiet --no-cache-dir "$1"
+wheels() {
+    "$python" -m venv "$2/.build"
+    "$2/.build/bin/pip" wheel --quiet --disable-pip-version-check --wheel-dir "$2" "$1[metrics]"
+    rm -rf "$2/.build"
+}
+
+install() {
+    "$python" -m venv "$2"
+    "$2/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir --no-index "$1"/*.whl
     "$2/bin/python" -c 'import pywebtransport; assert pywebtransport.__distribution__ == "webtransport-reference"'
 }
 
@@ -15,11 +25,12 @@ health() {
     "$1/bin/python" -m pywebtransport.interop.health "$2"
 }
 
-case "${1-}" in
-    build) build "$2" "$3" ;;
-    health) health "$2" "$3" ;;
+case "${1-} $#" in
+    'wheels 3') wheels "$2" "$3" ;;
+    'install 3') install "$2" "$3" ;;
+    'health 3') health "$2" "$3" ;;
     *)
-        echo "usage: $0 build SOURCE PREFIX | health PREFIX URL" >&2
+        sed -n '4,6s/^# *//p' "$0" >&2
         exit 2
         ;;
 esac

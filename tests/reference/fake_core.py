@@ -177,6 +177,13 @@ class Endpoint:
     def close_connection(self, connection: int, code: int = 0x100, reason: str = "") -> None:
         self._end_connection(self._get(connection, _Connection), "local", code, reason)
 
+    def stop_accepting(self) -> None:
+        for port in [port for port, endpoint in _servers.items() if endpoint is self]:
+            del _servers[port]
+
+    def stats(self) -> dict[str, int]:
+        return {"connections": sum(isinstance(found, _Connection) for found in self._objects.values())}
+
     def goaway(self, connection: int) -> None:
         for session in self._get(connection, _Connection).sessions:
             self.drain_session(session.handle)

@@ -36,7 +36,7 @@ BAD_SERVER: list[dict[str, Any]] = [
     {"bind_port": 65536},
     {"bind_host": ""},
     {"verify_mode": ssl.CERT_REQUIRED},
-    {"max_handshakes_per_address": 0},
+    {"max_handshakes_per_address": -1},
 ]
 
 

@@ -16,10 +16,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pywebtransport import ClientConfig, ClientError, StreamError, WebTransportClient, WebTransportSession
+from pywebtransport import (
+    ClientConfig,
+    ClientError,
+    ServerConfig,
+    StreamError,
+    WebTransportClient,
+    WebTransportSession,
+)
 from pywebtransport.interop.hub import MAX_RECORDED_IDS, MAX_RECORDS, Hub
 from pywebtransport.interop.query import BadParameter, Query, pattern
-from pywebtransport.interop.server import PATHS, InteropServer, Options
+from pywebtransport.interop.server import PATHS, InteropServer
 from pywebtransport.types import EventType
 
 Run = Callable[[Any], Any]
@@ -29,16 +36,14 @@ Visit = Callable[..., Any]
 @contextlib.asynccontextmanager
 async def visiting(certificate: tuple[str, str], **config: Any) -> AsyncIterator[Visit]:
     """A server and a client; gives the function that opens a session at a path."""
-    options = Options(
-        host="127.0.0.1",
-        port=0,
-        certfile=certificate[0],
-        keyfile=certificate[1],
-        drafts=[16, 14, 7, 2],
-        drain_timeout=0.0,
+    options = ServerConfig(
+        bind_host="127.0.0.1", bind_port=0, certfile=certificate[0], keyfile=certificate[1]
     )
     settings = ClientConfig(verify_mode=ssl.CERT_NONE, **config)
-    async with InteropServer(options) as server, WebTransportClient(config=settings) as client:
+    async with (
+        InteropServer(options, drain_timeout=0) as server,
+        WebTransportClient(config=settings) as client,
+    ):
 
         async def visit(path: str, **arguments: Any) -> WebTransportSession:
             return await client.connect(url=f"https://127.0.0.1:{server.port}{path}", **arguments)
@@ -117,7 +122,8 @@ def test_stats_and_status(run: Run, certificate: tuple[str, str]) -> None:
             status = json.loads(await ask(await visit("/status")))
             assert status["status"] == "ok"
             assert status["endpoints"]["baton"] == "/webtransport/devious-baton"
-            assert status["sessions_active"] == 2
+            assert status["sessions_active"] == status["metrics"]["sessions"] == 2
+            assert status["metrics"]["datagrams_sent_total"] == 1
 
     run(main())
 

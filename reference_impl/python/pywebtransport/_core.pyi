@@ -155,7 +155,7 @@ class SessionRequest(TypedDict):
     """WT-Available-Protocols, best first; empty where absent or unusable"""
     draft: int
     early_data: bool
-    """Arrived in 0-RTT"""
+    """Arrived in 0-RTT; told after the handshake"""
     quic_stream_id: int
 
 @type_check_only
@@ -184,6 +184,14 @@ class ConnectionStats(TypedDict):
     frames_sent: dict[str, int]
     """By name as in RFC 9000, for example ``"RESET_STREAM_AT"``"""
     frames_received: dict[str, int]
+    settings: dict[str, int]
+    """SETTINGS of this side, by name without ``SETTINGS_``, defaults included"""
+    peer_settings: dict[str, int] | None
+    """Of those known here; ``None``: they have not arrived"""
+    transport_parameters: dict[str, int]
+    """The main ones of this side, under the names of RFC 9000 §18.2"""
+    peer_transport_parameters: dict[str, int]
+    """Numbers and flags (0, 1), defaults included"""
 
 @type_check_only
 class EndpointStats(TypedDict):
@@ -241,7 +249,10 @@ class Endpoint:
           ``ca``.
         * ``alpn``: list of ``str``, default ``["h3"]``.
         * ``keylog_file``: path; NSS key log is appended. Default: the environment's ``SSLKEYLOGFILE``.
-        * ``early_data``: ``bool``, take 0-RTT (server only), default ``False``.
+        * ``early_data``: ``bool``, take 0-RTT (server only), default ``False``. What comes in it is told
+          once the handshake is complete (RFC 8470 §3).
+        * ``qlog``: ``(folder, max_files, max_file_size)``: a trace of each connection in files of their own,
+          of which the newest are kept; what exceeds the size is left out. Default: none.
         * ``drafts``: subset of ``[16, 14, 7, 2]``, default all; on a client in order of preference.
         * ``reset_stream_at``: code points of the transport parameter to send: ``"both"`` (default),
           ``"new"`` (0x1d), ``"old"`` (0x17f7586d2cb571), ``"none"``.
@@ -250,12 +261,15 @@ class Endpoint:
           ``max_uni_streams`` (limits for the peer at a time), ``max_datagram_frame_size`` (65535),
           ``datagram_send_buffer``, ``datagram_receive_buffer``, ``initial_mtu`` (1200..), ``max_mtu``,
           ``congestion`` (``"cubic"``, ``"newreno"``, ``"bbr"``), ``gso`` (``bool``).
-        * HTTP/3: ``max_field_section_size``, ``grease`` (``bool``).
+        * HTTP/3: ``max_field_section_size``, ``max_settings_size``, ``max_ignored_elements`` (frames,
+          capsules and streams without effect in a row, until H3_EXCESSIVE_LOAD), ``grease`` (``bool``).
         * WebTransport (draft-16 §5, §4.6): ``max_sessions`` (per connection), ``initial_max_data``,
           ``initial_max_streams_bidi``, ``initial_max_streams_uni`` (0 for all three: no session flow
           control), ``max_data_window`` (up to which the window of ``initial_max_data`` grows for a peer
-          that is held up by it, 16 MiB), ``max_buffered_streams``, ``max_buffered_datagrams`` (before their
-          session is known).
+          that is held up by it, 16 MiB), ``max_buffered_streams``, ``max_buffered_datagrams`` (of a
+          connection, before their session is known), ``max_early_capsule_bytes`` (of a CONNECT stream that
+          is not answered), ``max_datagram_capsule`` (longer ones are skipped), ``max_remembered_sessions``
+          (ended ones, for WT_SESSION_GONE).
         * Limits: ``max_connections`` (server, 10000), ``max_handshakes_per_address`` (from which on Retry is
           demanded; 0: always), ``event_queue`` (slots, 65536), ``command_queue`` (slots, 16384),
           ``stream_read_buffer``, ``stream_write_buffer``, ``max_datagrams_queued`` (per connection, received
@@ -296,6 +310,8 @@ class Endpoint:
     def goaway(self, connection: int) -> None:
         """GOAWAY (RFC 9114 §5.2) and WT_DRAIN_SESSION on each session: finish what there is, begin nothing
         new."""
+    def stop_accepting(self) -> None:
+        """Server: refuse new connections from now on (CONNECTION_REFUSED). Those there are go on."""
     # Sessions
     def request_session(
         self,

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol
 
 from pywebtransport import _core
 from pywebtransport._deadlines import Deadlines
-from pywebtransport.config import BaseConfig, ClientConfig, ServerConfig
+from pywebtransport.config import CORE_LIMITS, BaseConfig, ClientConfig, ServerConfig
 from pywebtransport.exceptions import CertificateError, ConfigurationError
 from pywebtransport.types import Headers
 
@@ -210,6 +210,8 @@ def core_settings(config: ClientConfig | ServerConfig) -> dict[str, Any]:
         "stream_write_buffer": config.max_stream_write_buffer_size,
         "max_datagrams_queued": config.max_total_pending_events,
         "verify": _VERIFY[config.verify_mode],
+        "max_datagram_capsule": config.max_capsule_size,
+        **{name: getattr(config, name) for name in CORE_LIMITS},
     }
     optional = {
         "certificate": _read(config.certfile),
@@ -217,10 +219,14 @@ def core_settings(config: ClientConfig | ServerConfig) -> dict[str, Any]:
         "ca": _read(config.ca_certs),
         "keylog_file": config.keylog_file,
     }
+    if config.qlog_folder is not None:
+        settings["qlog"] = (config.qlog_folder, config.qlog_max_files, config.qlog_max_file_size)
     settings.update({key: value for key, value in optional.items() if value is not None})
     if isinstance(config, ServerConfig):
         settings["max_connections"] = config.max_connections
         settings["max_handshakes_per_address"] = config.max_handshakes_per_address
+        settings["handshake_timeout"] = float(config.handshake_timeout)
+        settings["early_data"] = config.early_data
     else:
         settings["handshake_timeout"] = float(config.connect_timeout)
         if config.certificate_hashes:

@@ -53,6 +53,23 @@ _BASE_RANGES: Final[dict[str, _Range]] = {
     "stream_creation_timeout": _TIME,
     "write_timeout": _TIME,
 }
+_CORE_LIMITS: Final[dict[str, _Range]] = {
+    "command_queue": _POSITIVE_INT,
+    "datagram_receive_buffer": _POSITIVE_INT,
+    "datagram_send_buffer": _POSITIVE_INT,
+    "event_queue": _POSITIVE_INT,
+    "max_buffered_datagrams": (0, math.inf),
+    "max_buffered_streams": (0, math.inf),
+    "max_data_window": (0, c.QUIC_VARINT_LIMIT),
+    "max_early_capsule_bytes": (0, math.inf),
+    "max_ignored_elements": (0, (1 << 32) - 1),
+    "max_opening_streams": _POSITIVE_INT,
+    "max_remembered_sessions": (0, math.inf),
+    "max_settings_size": _POSITIVE_INT,
+}
+CORE_LIMITS: Final = tuple(_CORE_LIMITS)
+"""Bounds that the core has under the same names (see `_core.pyi`)."""
+_BASE_RANGES.update(_CORE_LIMITS, qlog_max_files=_POSITIVE_INT, qlog_max_file_size=_POSITIVE_INT)
 _OPTIONAL_TIMES: Final = frozenset({"keep_alive_interval", "read_timeout", "write_timeout"})
 
 
@@ -99,6 +116,36 @@ class BaseConfig:
 
     Default: the environment's SSLKEYLOGFILE.
     """
+    qlog_folder: str | None = None
+    """Folder for a qlog trace of each connection, as far as the QUIC engine writes them; default: none."""
+    qlog_max_files: int = 1000
+    """The newest traces that are kept of an endpoint."""
+    qlog_max_file_size: int = 16 << 20
+    """Bytes of a trace; what follows is left out."""
+    command_queue: int = 16_384
+    """Commands on their way to the I/O thread."""
+    event_queue: int = 65_536
+    """Messages on their way from it; when it is full, nothing is read from the network."""
+    datagram_receive_buffer: int = 1 << 20
+    """Bytes per connection that QUIC keeps of datagrams; the oldest are dropped."""
+    datagram_send_buffer: int = 1 << 20
+    """Bytes per connection of datagrams to send; further ones are dropped."""
+    max_buffered_datagrams: int = 64
+    """Per connection, before their session is known (draft-16 §4.6); further ones are dropped."""
+    max_buffered_streams: int = 64
+    """Likewise; further ones are refused with WT_BUFFERED_STREAM_REJECTED."""
+    max_data_window: int = 16 << 20
+    """Bytes up to which the window of a session grows for a peer that is held up by it."""
+    max_early_capsule_bytes: int = 8 << 10
+    """Bytes of a CONNECT stream that are kept before it is answered (draft-16 §3.2)."""
+    max_ignored_elements: int = 10_000
+    """Frames, capsules and streams without effect in a row; more are H3_EXCESSIVE_LOAD (RFC 9114 §10.5)."""
+    max_opening_streams: int = 4096
+    """Our streams per connection that wait for the peer's limits; further ones fail."""
+    max_remembered_sessions: int = 256
+    """Ended sessions per connection whose late streams get WT_SESSION_GONE."""
+    max_settings_size: int = 4 << 10
+    """Bytes of a SETTINGS frame; more are H3_EXCESSIVE_LOAD."""
 
     _ranges: ClassVar[dict[str, _Range]] = _BASE_RANGES
 
@@ -222,12 +269,20 @@ class ServerConfig(BaseConfig):
     keyfile: str
     verify_mode: ssl.VerifyMode = ssl.CERT_NONE
     max_handshakes_per_address: int = 256
-    """Unfinished handshakes of one address from which on it has to prove it with Retry (RFC 9000 §8.1.2)."""
+    """Unfinished handshakes of one address from which on it has to prove it with Retry (RFC 9000 §8.1.2).
+
+    IPv6: of a /64. With four times as many, and at least 16, further ones are refused.
+    """
+    handshake_timeout: float = 10.0
+    """Seconds that a handshake may take."""
+    early_data: bool = False
+    """Take 0-RTT; a request in it is seen once the handshake is complete (draft-16 §3.2, RFC 8470 §3)."""
 
     _ranges: ClassVar[dict[str, _Range]] = {
         **_BASE_RANGES,
         "bind_port": (0, 65535),
-        "max_handshakes_per_address": _POSITIVE_INT,
+        "max_handshakes_per_address": (0, math.inf),
+        "handshake_timeout": _TIME,
     }
 
     def validate(self) -> None:

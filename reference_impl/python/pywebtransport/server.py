@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -96,6 +97,7 @@ class WebTransportServer(EventEmitter):
         self._connection_manager = ConnectionManager(max_connections=config.max_connections)
         self._session_manager = SessionManager(max_sessions=config.max_connections * config.max_sessions)
         self._stats = ServerStats()
+        self._is_draining = False
         self._is_closing = False
 
     @property
@@ -160,7 +162,14 @@ class WebTransportServer(EventEmitter):
             raise ServerError(f"the core failed: {error}", error_code=ErrorCodes.LIB_INTERNAL_ERROR)
 
     async def drain(self, *, timeout: float) -> None:
-        """Ask all peers to finish (GOAWAY), and wait up to `timeout` seconds until no session is left."""
+        """Refuse new connections, ask all peers to finish (GOAWAY, WT_DRAIN_SESSION), and wait.
+
+        Args:
+            timeout: seconds until it returns though sessions are left.
+        """
+        self._is_draining = True
+        if self._driver is not None:
+            self._driver.core.stop_accepting()
         for connection in self._connection_manager.items():
             await connection.graceful_shutdown()
         sessions = self._session_manager.items()
@@ -173,21 +182,30 @@ class WebTransportServer(EventEmitter):
                     task.cancel()
                 await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def close(self) -> None:
-        """End all sessions and connections, and the I/O thread. No effect the second time."""
+    async def close(self, *, timeout: float | None = None) -> None:
+        """End all sessions and connections, and the I/O thread. No effect the second time.
+
+        Args:
+            timeout: seconds that peers get to answer, 0 to end at once; default: `close_timeout` of the
+                configuration.
+        """
         if self._is_closing:
             return
         self._is_closing = True
         try:
             async with asyncio.TaskGroup() as group:
-                for session in self._session_manager.items():
+                for session in self._session_manager.items() if timeout != 0 else ():
                     group.create_task(session.close())
         finally:
             if self._driver is not None:
-                await self._driver.close(timeout=self._config.close_timeout)
+                await self._driver.close(timeout=self._config.close_timeout if timeout is None else timeout)
             for connection in self._connection_manager.items():
                 connection._end("local", ErrorCodes.H3_NO_ERROR, "server closed")
             await super().close()
+
+    def stats(self) -> Mapping[str, Any]:
+        """Counters of the I/O thread, by name: connections, sessions, streams, what was refused."""
+        return {} if self._driver is None else self._driver.core.stats()
 
     async def diagnostics(self) -> ServerDiagnostics:
         """The state of the server."""
@@ -235,6 +253,9 @@ class WebTransportServer(EventEmitter):
         self._stats.connections_accepted += 1
         connection.events.on_any(handler=self._relay)
         connection._establish(info)
+        if self._is_draining:
+            # Its handshake was under way
+            self._driver.core.goaway(handle)
 
     def _relay(self, event: Event) -> None:
         data: dict[str, Any] = event.data or {}

@@ -59,6 +59,8 @@ pub struct DraftFacts {
     pub name: &'static str,
     /// Identifier of the WebTransport setting
     pub setting: u64,
+    /// Its name in the draft, without `SETTINGS_`
+    pub setting_name: &'static str,
     /// Whether the value of the setting is a number of sessions rather than a flag
     pub setting_counts_sessions: bool,
     /// Largest value that does not break the connection with H3_SETTINGS_ERROR when a client receives it
@@ -105,6 +107,7 @@ const TABLE: [DraftFacts; 4] = [
         draft: Draft::D02,
         name: "02",
         setting: 0x2b60_3742,
+        setting_name: "ENABLE_WEBTRANSPORT",
         setting_counts_sessions: false,
         client_max_value: 1,
         server_max_value: 1,
@@ -128,6 +131,7 @@ const TABLE: [DraftFacts; 4] = [
         draft: Draft::D07,
         name: "07",
         setting: 0xc671_706a,
+        setting_name: "WEBTRANSPORT_MAX_SESSIONS",
         setting_counts_sessions: true,
         client_max_value: ANY,
         server_max_value: ANY,
@@ -151,6 +155,7 @@ const TABLE: [DraftFacts; 4] = [
         draft: Draft::D14,
         name: "14",
         setting: 0x14e9_cd29,
+        setting_name: "WT_MAX_SESSIONS",
         setting_counts_sessions: true,
         client_max_value: ANY,
         server_max_value: ANY,
@@ -174,6 +179,7 @@ const TABLE: [DraftFacts; 4] = [
         draft: Draft::D16,
         name: "16",
         setting: 0x2c7c_f000,
+        setting_name: "WT_ENABLED",
         setting_counts_sessions: false,
         client_max_value: 1,
         server_max_value: ANY,

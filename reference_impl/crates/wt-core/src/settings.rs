@@ -120,6 +120,23 @@ impl Settings {
         frame::encode(frame::SETTINGS, &payload, out);
     }
 
+    /// All of them by name, with the defaults; but no SETTINGS_MAX_FIELD_SECTION_SIZE where there is no limit.
+    pub fn listed(&self) -> Vec<(&'static str, u64)> {
+        let mut pairs = vec![
+            ("ENABLE_CONNECT_PROTOCOL", self.connect_protocol.into()),
+            ("H3_DATAGRAM", self.h3_datagram.into()),
+            ("H3_DATAGRAM_DRAFT04", self.h3_datagram_draft.into()),
+            ("WT_INITIAL_MAX_DATA", self.limits.data),
+            ("WT_INITIAL_MAX_STREAMS_UNI", self.limits.uni),
+            ("WT_INITIAL_MAX_STREAMS_BIDI", self.limits.bidi),
+        ];
+        if self.max_field_section_size <= varint::MAX {
+            pairs.push(("MAX_FIELD_SECTION_SIZE", self.max_field_section_size));
+        }
+        pairs.extend(Draft::ALL.map(|draft| (draft.facts().setting_name, self.webtransport[draft as usize])));
+        pairs
+    }
+
     /// Reads the payload of a peer's SETTINGS frame. `role` is ours. `Err` is the code of the connection error
     /// and why.
     pub fn decode(mut payload: &[u8], role: Role, drafts: &[Draft]) -> Result<Self, (u64, &'static str)> {

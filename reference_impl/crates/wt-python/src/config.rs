@@ -7,7 +7,7 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict, PyString},
 };
-use wt_reactor::{Config, Congestion, Draft, Role, Verify};
+use wt_reactor::{Config, Congestion, Draft, Qlog, Role, Verify};
 
 use crate::error::ConfigError;
 
@@ -107,6 +107,10 @@ fn endpoint(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResult<b
         "alpn" => tls.alpn = value.to::<Vec<String>>()?.into_iter().map(String::into_bytes).collect(),
         "keylog_file" => tls.keylog_file = Some(value.to::<PathBuf>()?),
         "early_data" => tls.early_data = value.to()?,
+        "qlog" => {
+            let (folder, max_files, max_file_size) = value.to()?;
+            config.qlog = Some(Qlog { folder, max_files, max_file_size });
+        }
         _ => return Ok(false),
     }
     Ok(true)
@@ -170,6 +174,11 @@ fn webtransport(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResu
         "initial_max_streams_uni" => core.initial_max_streams_uni = value.to()?,
         "max_buffered_streams" => core.max_buffered_streams = value.to()?,
         "max_buffered_datagrams" => core.max_buffered_datagrams = value.to()?,
+        "max_settings_size" => core.max_settings_size = value.to()?,
+        "max_early_capsule_bytes" => core.max_early_capsule_bytes = value.to()?,
+        "max_datagram_capsule" => core.max_datagram_capsule = value.to()?,
+        "max_remembered_sessions" => core.max_remembered_sessions = value.to()?,
+        "max_ignored_elements" => core.max_ignored_elements = value.to()?,
         _ => return Ok(false),
     }
     Ok(true)

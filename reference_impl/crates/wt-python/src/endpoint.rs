@@ -125,6 +125,10 @@ impl Endpoint {
         self.0.goaway(connection).map_err(failure)
     }
 
+    fn stop_accepting(&self) -> PyResult<()> {
+        self.0.stop_accepting().map_err(failure)
+    }
+
     #[pyo3(
         signature = (
             connection, authority, path, *, origin = None, headers = Headers::new(), protocols = Vec::new(),

@@ -5,7 +5,8 @@ use pyo3::{
     types::{PyBytes, PyDict, PyList, PyTuple},
 };
 use wt_reactor::{
-    Answer, ConnectionEndSource, ConnectionInfo, ConnectionStats, Dir, Draft, Event, Field, SessionEndSource,
+    Answer, ConnectionEndSource, ConnectionInfo, ConnectionStats, Dir, Draft, Event, Field, Negotiated,
+    SessionEndSource,
 };
 
 macro_rules! kinds {
@@ -132,7 +133,11 @@ pub(crate) fn to_tuple<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py
         Event::Answer { token, answer } => {
             let answer = match answer {
                 Answer::KeyingMaterial(bytes) => PyBytes::new(py, &bytes).into_any(),
-                Answer::Stats(stats) => connection_stats(py, &stats)?.into_any(),
+                Answer::Stats(stats, negotiated) => {
+                    let dict = connection_stats(py, &stats)?;
+                    add_negotiated(&dict, &negotiated)?;
+                    dict.into_any()
+                }
                 Answer::Nothing => py.None().into_bound(py),
             };
             (Kind::ANSWER as u8, token, answer).into_pyobject(py)
@@ -156,6 +161,18 @@ fn connection_info<'py>(py: Python<'py>, info: &ConnectionInfo) -> PyResult<Boun
     dict.set_item("peer_max_datagram_frame_size", info.peer_max_datagram_frame_size)?;
     dict.set_item("reset_stream_at", info.peer_reset_stream_at)?;
     Ok(dict)
+}
+
+fn add_negotiated(dict: &Bound<'_, PyDict>, negotiated: &Negotiated) -> PyResult<()> {
+    let numbers = |pairs: &[(&'static str, u64)]| -> PyResult<_> {
+        let numbers = PyDict::new(dict.py());
+        pairs.iter().try_for_each(|(name, value)| numbers.set_item(name, value))?;
+        Ok(numbers)
+    };
+    dict.set_item("settings", numbers(&negotiated.settings)?)?;
+    dict.set_item("peer_settings", negotiated.peer_settings.as_deref().map(numbers).transpose()?)?;
+    dict.set_item("transport_parameters", numbers(&negotiated.parameters)?)?;
+    dict.set_item("peer_transport_parameters", numbers(&negotiated.peer_parameters)?)
 }
 
 fn connection_stats<'py>(py: Python<'py>, stats: &ConnectionStats) -> PyResult<Bound<'py, PyDict>> {

@@ -237,6 +237,11 @@ impl Endpoint {
         self.command(Command::CloseConnection { connection, code, reason: reason.to_owned() })
     }
 
+    /// Server: refuses all connections from now on (CONNECTION_REFUSED); those there are go on.
+    pub fn stop_accepting(&self) -> Result<(), Failure> {
+        self.command(Command::StopAccepting)
+    }
+
     /// GOAWAY and WT_DRAIN_SESSION.
     pub fn goaway(&self, connection: Handle) -> Result<(), Failure> {
         self.check_connection(connection)?;

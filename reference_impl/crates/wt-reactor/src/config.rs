@@ -26,6 +26,19 @@ pub struct Config {
     pub transport: Transport,
     pub core: wt_core::Config,
     pub limits: Limits,
+    /// A trace of each connection; `None`: none
+    pub qlog: Option<Qlog>,
+}
+
+/// Traces of connections as the QUIC engine writes them: packets, losses and figures of recovery, no frames.
+#[derive(Debug, Clone)]
+pub struct Qlog {
+    /// Made if it is missing
+    pub folder: PathBuf,
+    /// Files that are kept of one endpoint: the oldest goes when there are more
+    pub max_files: usize,
+    /// Bytes of a file; what follows is left out
+    pub max_file_size: u64,
 }
 
 /// Identity and trust. All certificates and keys are PEM.
@@ -41,7 +54,8 @@ pub struct Tls {
     pub alpn: Vec<Vec<u8>>,
     /// NSS key log; `None`: as the environment's SSLKEYLOGFILE says
     pub keylog_file: Option<PathBuf>,
-    /// Server: take 0-RTT. Clients have none
+    /// Server: take 0-RTT. The application hears of what came in it once the handshake is complete. Clients
+    /// have none
     pub early_data: bool,
 }
 
@@ -155,12 +169,13 @@ impl Config {
                 max_datagrams_queued: 4_096,
                 max_opening_streams: 4_096,
             },
+            qlog: None,
         }
     }
 }
 
 impl Transport {
-    pub(crate) fn build(&self) -> Result<Arc<TransportConfig>, Error> {
+    pub(crate) fn build(&self) -> Result<TransportConfig, Error> {
         let number = |name: &str, value: u64| {
             VarInt::from_u64(value).map_err(|_| Error::Config(format!("{name} is too large")))
         };
@@ -202,6 +217,27 @@ impl Transport {
                 config.congestion_controller_factory(Arc::new(congestion::BbrConfig::default()))
             }
         };
-        Ok(Arc::new(config))
+        Ok(config)
+    }
+
+    /// What the peer is told in transport parameters, under the names of RFC 9000 §18.2.
+    pub(crate) fn parameters(&self) -> Vec<(&'static str, u64)> {
+        let idle = self.idle_timeout.map_or(0, |x| u64::try_from(x.as_millis()).unwrap_or(u64::MAX));
+        // As the engine has it
+        let datagrams =
+            if self.max_datagram_frame_size > 0 { self.datagram_receive_buffer.min(65_535) } else { 0 };
+        let datagrams = datagrams as u64;
+        vec![
+            ("max_idle_timeout", idle),
+            ("initial_max_data", self.receive_window),
+            ("initial_max_stream_data_bidi_local", self.stream_receive_window),
+            ("initial_max_stream_data_bidi_remote", self.stream_receive_window),
+            ("initial_max_stream_data_uni", self.stream_receive_window),
+            ("initial_max_streams_bidi", self.max_bidi_streams),
+            ("initial_max_streams_uni", self.max_uni_streams),
+            ("max_datagram_frame_size", datagrams),
+            ("reset_stream_at", self.reset_stream_at.into()),
+            ("reset_stream_at_07", self.reset_stream_at_07.into()),
+        ]
     }
 }

@@ -17,11 +17,11 @@ mod tls;
 
 pub use app::{Endpoint, EndpointStats, Failure};
 pub use app_streams::Placed;
-pub use config::{Config, Congestion, Error, Limits, Tls, Transport, Verify};
+pub use config::{Config, Congestion, Error, Limits, Qlog, Tls, Transport, Verify};
 pub use inbox::{Read, ReadError};
 pub use message::{
-    Answer, ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, SessionEndSource,
-    SessionInfo,
+    Answer, ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, Negotiated,
+    SessionEndSource, SessionInfo,
 };
 pub use tls::{certificate_hash, generate_self_signed};
 pub use wt_core::{AcceptOptions, ConnectRequest, Dir, Draft, Field, Role, SessionRequest};

@@ -24,6 +24,7 @@ pub(crate) enum Command {
     Connect { connection: Handle, address: SocketAddr, server_name: String, flow: Arc<ConnectionFlow> },
     CloseConnection { connection: Handle, code: u64, reason: String },
     GoAway { connection: Handle },
+    StopAccepting,
     Shutdown { code: u64, reason: String, timeout: Duration },
     Connection { connection: Handle, command: ConnectionCommand },
 }
@@ -190,9 +191,20 @@ pub enum Answer {
     /// Of the TLS exporter
     KeyingMaterial(Vec<u8>),
     /// Of a connection
-    Stats(Box<wt_quic::ConnectionStats>),
+    Stats(Box<wt_quic::ConnectionStats>, Box<Negotiated>),
     /// What was asked about is gone, or the query failed
     Nothing,
+}
+
+/// What both sides of a connection said in SETTINGS (RFC 9114 §7.2.4) and in transport parameters
+/// (RFC 9000 §18.2), by name; of the peer only what is known here, with the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Negotiated {
+    pub settings: Vec<(&'static str, u64)>,
+    /// `None`: they have not arrived
+    pub peer_settings: Option<Vec<(&'static str, u64)>>,
+    pub parameters: Vec<(&'static str, u64)>,
+    pub peer_parameters: Vec<(&'static str, u64)>,
 }
 
 /// Facts of an established connection.

@@ -193,7 +193,7 @@ class ServerApp:
             await self._middleware.process_request(session=session)
             match = self._router.route_request(session=session)
             if match is None:
-                raise _no_such_resource(session.draft)
+                raise no_such_resource(session.draft)
             await session.accept()
         except MiddlewareRejected as rejection:
             await self._refuse(session, rejection.status_code, rejection.headers)
@@ -222,7 +222,7 @@ class ServerApp:
             logger.debug("a request has gone: %s", error)
 
 
-def _no_such_resource(draft: int) -> MiddlewareRejected:
+def no_such_resource(draft: int) -> MiddlewareRejected:
     """Draft-16 §3.2 asks for 405, which needs `allow` (RFC 9110 §15.5.6); older drafts for 404."""
     if draft >= _METHOD_NOT_ALLOWED_SINCE:
         return MiddlewareRejected(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": ""})

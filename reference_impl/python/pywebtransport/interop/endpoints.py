@@ -29,6 +29,7 @@ class Stats(Service):
         session, connection = self.session, self.session.connection
         facts = await session.diagnostics()
         info = connection.info
+        quic = await connection.stats() or {}
         return {
             "sessions": connection.sessions_total,
             "streams_uni_received": facts.peer_streams_uni_opened,
@@ -46,7 +47,9 @@ class Stats(Service):
             "peer_max_datagram_frame_size": info.get("peer_max_datagram_frame_size"),
             "reset_stream_at": info.get("reset_stream_at"),
             "max_datagram_size": session.max_datagram_size,
-            "quic": await connection.stats(),
+            "settings": _sides(quic, "settings"),
+            "transport_parameters": _sides(quic, "transport_parameters"),
+            "quic": quic,
         }
 
 
@@ -256,6 +259,11 @@ class Exporter(Service):
         except SessionError:
             return {"keying_material": None}
         return {"keying_material": material.hex()}
+
+
+def _sides(quic: dict[str, Any], name: str) -> dict[str, Any]:
+    """Takes what both sides said out of the figures of a connection."""
+    return {"local": quic.pop(name, None), "peer": quic.pop(f"peer_{name}", None)}
 
 
 async def _discard(stream: WebTransportStream | WebTransportReceiveStream) -> None:

@@ -46,6 +46,11 @@ impl Admission {
         }
     }
 
+    /// From now on all are refused.
+    pub(super) fn close(&mut self) {
+        self.max_connections = 0;
+    }
+
     pub(super) fn begin(&mut self, from: SocketAddr) {
         *self.handshakes.entry(host(from.ip())).or_default() += 1;
     }
@@ -80,5 +85,7 @@ mod tests {
         (0..16).for_each(|_| admission.end(from));
         assert!(admission.handshakes.is_empty());
         assert_eq!((admission.refused, admission.retries), (2, 1));
+        admission.close();
+        assert_eq!(admission.judge(from, 0, false), Verdict::Refuse);
     }
 }

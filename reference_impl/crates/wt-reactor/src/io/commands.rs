@@ -15,7 +15,9 @@ use super::{
     sink::Sink,
     stream::{Reader, Sender, Stream},
 };
-use crate::message::{Answer, ConnectionCommand as Command, DATAGRAM_HEADROOM, Event, Handle, SessionInfo};
+use crate::message::{
+    Answer, ConnectionCommand as Command, DATAGRAM_HEADROOM, Event, Handle, Negotiated, SessionInfo,
+};
 
 /// A stream of ours that waits for the peer's limits.
 pub(super) struct Opening {
@@ -148,7 +150,14 @@ impl Connection {
                 sink.event(Event::Answer { token, answer: answer.unwrap_or(Answer::Nothing) });
             }
             Command::Stats { token } => {
-                let answer = Answer::Stats(Box::new(self.quic.stats()));
+                let (settings, peer_settings) = self.core.settings();
+                let negotiated = Negotiated {
+                    settings: settings.listed(),
+                    peer_settings: peer_settings.map(|x| x.listed()),
+                    parameters: self.config.transport.parameters(),
+                    peer_parameters: self.quic.peer_transport_parameters(),
+                };
+                let answer = Answer::Stats(Box::new(self.quic.stats()), Box::new(negotiated));
                 sink.event(Event::Answer { token, answer });
             }
         }

@@ -49,8 +49,11 @@ pub(super) struct Connection {
     handshake_deadline: Instant,
     close_deadline: Option<(Instant, u64, Bytes)>,
     established: bool,
+    pub(super) handshake_complete: bool,
     /// The application was told of the connection
     pub(super) told_ready: bool,
+    /// The application is being told of what came in 0-RTT
+    pub(super) tells_early: bool,
     /// The application was told of the end
     pub(super) ended: bool,
     pub(super) streams: FxHashMap<Handle, Stream>,
@@ -103,7 +106,9 @@ impl Connection {
             admitted_from: None,
             close_deadline: None,
             established: false,
+            handshake_complete: false,
             told_ready: false,
+            tells_early: false,
             ended: false,
             streams: FxHashMap::default(),
             counted_streams: 0,
@@ -195,7 +200,13 @@ impl Connection {
             // A server can send as soon as it knows the client's transport parameters (RFC 9001 §5.7)
             QuicEvent::HandshakeDataReady if self.quic.side().is_server() => self.establish(sink),
             QuicEvent::HandshakeDataReady => {}
-            QuicEvent::Connected => self.establish(sink),
+            QuicEvent::Connected => {
+                self.handshake_complete = true;
+                self.establish(sink);
+                self.tells_early = true;
+                self.pump(sink);
+                self.tells_early = false;
+            }
             QuicEvent::ConnectionLost { reason } => self.end(describe(reason), sink),
             QuicEvent::Stream(event) => self.stream_event(event, sink),
             QuicEvent::DatagramReceived => {
@@ -336,6 +347,10 @@ impl Connection {
     pub(super) fn end(&mut self, end: ConnectionEnd, sink: &mut Sink) {
         if self.ended {
             return;
+        }
+        if self.is_early() {
+            // The handshake will not be completed: what came in 0-RTT has not happened
+            while self.core.poll_event().is_some() {}
         }
         self.ended = true;
         self.close_deadline = None;

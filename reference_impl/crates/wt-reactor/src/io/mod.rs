@@ -14,6 +14,7 @@ mod sink;
 mod socket;
 mod stream;
 mod timers;
+mod traces;
 mod write;
 
 use std::{
@@ -29,7 +30,9 @@ use quinn_udp::BATCH_SIZE;
 use rustc_hash::FxHashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wt_core::Role;
-use wt_quic::{ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, Incoming, VarInt};
+use wt_quic::{
+    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, Incoming, ServerConfig, TransportConfig, VarInt,
+};
 
 use self::{
     admission::{Admission, Verdict},
@@ -37,6 +40,7 @@ use self::{
     sink::Sink,
     socket::{ReceiveBuffers, Socket},
     timers::Timers,
+    traces::Traces,
 };
 use crate::{
     config::Config,
@@ -54,6 +58,7 @@ pub(crate) struct Reactor {
     sockets: Vec<Socket>,
     endpoint: Endpoint,
     client: Option<ClientConfig>,
+    server: Option<Arc<ServerConfig>>,
     config: Arc<Config>,
     core: Arc<wt_core::Config>,
     sink: Sink,
@@ -61,6 +66,7 @@ pub(crate) struct Reactor {
     handles: FxHashMap<ConnectionHandle, Handle>,
     timers: Timers,
     admission: Admission,
+    traces: Option<Traces>,
     /// Connections that have something to do in this round
     ready: Vec<Handle>,
     /// Memory to put packets together in
@@ -147,6 +153,7 @@ impl Reactor {
             Command::CloseConnection { connection, code, reason } => {
                 self.with(connection, |x, sink| x.close(now, code, reason.into(), sink));
             }
+            Command::StopAccepting => self.admission.close(),
             Command::GoAway { connection } => self.with(connection, |x, sink| x.goaway(sink)),
             Command::Shutdown { code, reason, timeout } => {
                 if self.shutdown.is_none() {
@@ -178,7 +185,7 @@ impl Reactor {
         server_name: &str,
         flow: Arc<wt_channel::ConnectionFlow>,
     ) -> Result<(), String> {
-        let config = self.client.clone().ok_or("the endpoint is a server")?;
+        let mut config = self.client.clone().ok_or("the endpoint is a server")?;
         if self.shutdown.is_some() {
             return Err("the endpoint is being closed".to_owned());
         }
@@ -191,6 +198,9 @@ impl Reactor {
             .enumerate()
             .find_map(|(index, socket)| Some((index, socket.reach(address)?)))
             .ok_or("no socket for this kind of address")?;
+        if let Some(transport) = self.trace(handle) {
+            config.transport_config(transport);
+        }
         let (quic_handle, quic) =
             self.endpoint.connect(now, config, address, server_name).map_err(|e| e.to_string())?;
         let core = wt_core::Connection::new(self.core.clone(), Role::Client);
@@ -198,6 +208,11 @@ impl Reactor {
             Connection::new(handle, quic_handle, quic, core, self.config.clone(), flow, socket, now);
         self.insert(connection);
         Ok(())
+    }
+
+    /// The configuration of QUIC for a connection of its own, where there are traces.
+    fn trace(&mut self, handle: Handle) -> Option<Arc<TransportConfig>> {
+        self.traces.as_mut()?.transport(&self.config.transport, handle)
     }
 
     fn insert(&mut self, mut connection: Connection) {
@@ -278,10 +293,16 @@ impl Reactor {
                 return;
             }
         }
-        match self.endpoint.accept(incoming, now, &mut self.packet, None) {
+        let handle = self.sink.handle();
+        let config = self.trace(handle).and_then(|transport| {
+            let mut config = ServerConfig::clone(self.server.as_ref()?);
+            config.transport_config(transport);
+            Some(Arc::new(config))
+        });
+        match self.endpoint.accept(incoming, now, &mut self.packet, config) {
             Ok((quic_handle, quic)) => {
                 let core = wt_core::Connection::new(self.core.clone(), Role::Server);
-                let (handle, flow) = (self.sink.handle(), Arc::default());
+                let flow = Arc::default();
                 self.admission.begin(from);
                 let mut connection =
                     Connection::new(handle, quic_handle, quic, core, self.config.clone(), flow, index, now);

@@ -26,12 +26,20 @@ impl Connection {
         loop {
             if let Some(action) = self.core.poll_action() {
                 self.action(now, action, sink);
+            } else if self.is_early() {
+                // What came in 0-RTT may be a replay: it waits for the handshake (RFC 8470 §3)
+                return;
             } else if let Some(event) = self.core.poll_event() {
                 self.core_event(event, sink);
             } else {
                 return;
             }
         }
+    }
+
+    /// Whether what arrives may have been sent by someone else than this client.
+    pub(super) fn is_early(&self) -> bool {
+        self.quic.side().is_server() && !self.handshake_complete && !self.ended
     }
 
     fn action(&mut self, now: Option<Instant>, action: Action, sink: &mut Sink) {
@@ -100,7 +108,7 @@ impl Connection {
                     session,
                     request,
                     id: id.0.0,
-                    early_data: self.quic.is_handshaking(),
+                    early_data: self.tells_early,
                     opens,
                 });
             }

@@ -14,7 +14,7 @@ use wt_quic::{
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 
-use super::{Reactor, admission::Admission, sink::Sink, socket::Socket, timers::Timers};
+use super::{Reactor, admission::Admission, sink::Sink, socket::Socket, timers::Timers, traces::Traces};
 use crate::{
     config::{Config, Error},
     shared::Shared,
@@ -23,7 +23,7 @@ use crate::{
 impl Reactor {
     /// Binds the sockets.
     pub(crate) fn new(config: Arc<Config>, shared: Arc<Shared>) -> Result<Self, Error> {
-        let transport = config.transport.build()?;
+        let transport = Arc::new(config.transport.build()?);
         let wrong = |e: &dyn Display| Error::Config(format!("TLS: {e}"));
         let (mut server, mut client) = (None, None);
         if config.role == Role::Server {
@@ -44,8 +44,10 @@ impl Reactor {
         let grease = config.core.grease.map(|_| RandomState::new().build_hasher().finish());
         let core = wt_core::Config { grease, ..config.core.clone() };
         Ok(Self {
-            endpoint: Endpoint::new(Arc::new(quic), server, true, None),
+            endpoint: Endpoint::new(Arc::new(quic), server.clone(), true, None),
             client,
+            server,
+            traces: config.qlog.as_ref().map(|x| Traces::new(x, config.role)).transpose()?,
             core: Arc::new(core),
             sink: Sink::new(shared.clone()),
             connections: FxHashMap::default(),

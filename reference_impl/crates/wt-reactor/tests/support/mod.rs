@@ -144,7 +144,7 @@ impl Side {
 
     pub fn stats(&mut self, connection: Handle) -> Box<wt_reactor::ConnectionStats> {
         match self.answer(self.endpoint.connection_stats(connection)) {
-            Answer::Stats(stats) => stats,
+            Answer::Stats(stats, _) => stats,
             other => panic!("{other:?}"),
         }
     }
