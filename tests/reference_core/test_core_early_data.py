@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,7 +13,8 @@ from conformance.peer.events import QuicPacket
 from conformance.peer.openers import UdpOpener
 from conformance.peer.options import PeerOptions
 
-from .support import DEADLINE, Side, core
+from .hostile import serving
+from .support import DEADLINE, core
 
 REMEMBERED = (
     Setting.WT_INITIAL_MAX_DATA,
@@ -23,18 +22,6 @@ REMEMBERED = (
     Setting.WT_INITIAL_MAX_STREAMS_UNI,
     Setting.H3_DATAGRAM,
 )
-
-
-@contextmanager
-def serving(**config: Any) -> Iterator[tuple[Side, UdpOpener]]:
-    certificate, key = core.generate_self_signed("localhost")
-    server = Side("server", bind=[("127.0.0.1", 0)], certificate=certificate, private_key=key, **config)
-    host, port = server.endpoint.local_addresses[0]
-    try:
-        yield server, UdpOpener(url=f"https://{host}:{port}/", quic={"insecure": True})
-    finally:
-        server.endpoint.close(timeout=0.2)
-        assert server.endpoint.join(DEADLINE)
 
 
 def first_visit(opener: UdpOpener) -> tuple[Any, dict[int, int]]:
@@ -59,9 +46,9 @@ def sent_early(peer: Peer) -> bool:
 
 def test_a_resumed_connection_has_the_settings_of_before() -> None:
     """Draft-16 §3.2, RFC 9297 §2.1.1, draft-ietf-quic-reliable-stream-reset §3: nothing is lowered."""
-    with serving(early_data=True) as (_, opener):
-        ticket, before = first_visit(opener)
-        with resuming(opener, ticket) as peer:
+    with serving(early_data=True) as server:
+        ticket, before = first_visit(server.opener)
+        with resuming(server.opener, ticket) as peer:
             assert peer.wait(lambda: peer.quic.handshake_complete and peer.peer_settings is not None)
             assert peer.quic.early_data_accepted
             assert sent_early(peer)
@@ -72,11 +59,11 @@ def test_a_resumed_connection_has_the_settings_of_before() -> None:
 
 def test_a_request_in_early_data_waits_for_the_handshake() -> None:
     """RFC 8470 §3: it might be a replay. Whoever sent it has to finish the handshake first."""
-    with serving(early_data=True) as (server, opener):
-        ticket, _ = first_visit(opener)
+    with serving(early_data=True) as server:
+        ticket, _ = first_visit(server.opener)
         while server.events.pop(core.CONNECTION_READY, None) is None:
             server.poll()
-        with resuming(opener, ticket) as peer:
+        with resuming(server.opener, ticket) as peer:
             silent = False
             peer.quic.packet_filter = lambda data, _: [] if silent else [data]
             session = peer.request_session(peer.connect_request_fields("/echo"))
@@ -102,12 +89,12 @@ def test_a_request_in_early_data_waits_for_the_handshake() -> None:
 
 
 def test_a_handshake_that_is_never_finished_is_never_heard_of() -> None:
-    with serving(early_data=True, handshake_timeout=0.05) as (server, opener):
-        ticket, _ = first_visit(opener)
+    with serving(early_data=True, handshake_timeout=0.05) as server:
+        ticket, _ = first_visit(server.opener)
         server.expect(core.CONNECTION_CLOSED)
         server.poll()
         server.events.clear()
-        with resuming(opener, ticket) as peer:
+        with resuming(server.opener, ticket) as peer:
             peer.request_session(peer.connect_request_fields("/echo"))
             silent = False
             peer.quic.packet_filter = lambda data, _: [] if silent else [data]
@@ -119,10 +106,10 @@ def test_a_handshake_that_is_never_finished_is_never_heard_of() -> None:
 
 @pytest.mark.parametrize("early_data", [True, False])
 def test_early_data_are_taken_only_where_that_is_asked_for(early_data: bool) -> None:
-    with serving(early_data=early_data) as (server, opener):
-        ticket, _ = first_visit(opener)
+    with serving(early_data=early_data) as server:
+        ticket, _ = first_visit(server.opener)
         assert (ticket.max_early_data_size or 0) == (0xFFFFFFFF if early_data else 0)
-        with resuming(opener, ticket) as peer:
+        with resuming(server.opener, ticket) as peer:
             session = peer.request_session(peer.connect_request_fields("/echo"))
 
             def told() -> bool:
