@@ -298,6 +298,36 @@ def test_datagrams_that_nobody_fetches_are_dropped() -> None:
         assert server.stat("datagrams_dropped") == 45
 
 
+@pytest.mark.parametrize("body", [b"", b"x"])
+def test_streams_that_nobody_takes_hold_the_peer_up(body: bytes) -> None:
+    """Without session flow control nothing but QUIC's limit is left, which then has to hold."""
+    with (
+        serving(max_pending_streams=20, max_uni_streams=10, max_bidi_streams=10) as server,
+        connected(server, **WITHOUT_FLOW_CONTROL) as peer,
+    ):
+        session = server.establish(peer)
+
+        def opens() -> bool:
+            while peer.quic.stream_credit(unidirectional=True) > 0:
+                session.open_uni(body, end_stream=True)
+            return False
+
+        peer.wait(opens, 0.5)
+        assert server.stat("events_queued") < 100
+        taken = []
+        while server.stat("events_queued"):
+            server.poll()
+        held = len(server.events[core.STREAM_INCOMING])
+        assert 20 <= held <= 30
+        assert server.stat("stream_handles") == held
+        # It goes on as the application does
+        while len(taken) < 200:
+            assert peer.wait(lambda: server.tells(core.STREAM_INCOMING)() or opens())
+            stream = server.events[core.STREAM_INCOMING].pop(0)[1]
+            assert server.read_all(stream) == body
+            taken.append(stream)
+
+
 def test_bytes_that_nobody_reads_hold_the_peer_up() -> None:
     with (
         serving(stream_read_buffer=10_000, stream_receive_window=20_000) as server,

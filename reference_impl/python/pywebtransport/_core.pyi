@@ -273,7 +273,9 @@ class Endpoint:
         * Limits: ``max_connections`` (server, 10000), ``max_handshakes_per_address`` (from which on Retry is
           demanded; 0: always), ``event_queue`` (slots, 65536), ``command_queue`` (slots, 16384),
           ``stream_read_buffer``, ``stream_write_buffer``, ``max_datagrams_queued`` (per connection, received
-          and not drained), ``max_opening_streams`` (per connection, waiting for the peer's limits).
+          and not drained), ``max_opening_streams`` (per connection, waiting for the peer's limits),
+          ``max_pending_streams`` (of the peer's, per connection, that have not been read to the end, ended or
+          released; at least as many as QUIC allows at a time; further ones are left to QUIC).
 
         :raises ConfigError: see there.
         :raises OSError: a socket can't be bound.

@@ -64,6 +64,7 @@ _CORE_LIMITS: Final[dict[str, _Range]] = {
     "max_early_capsule_bytes": (0, math.inf),
     "max_ignored_elements": (0, (1 << 32) - 1),
     "max_opening_streams": _POSITIVE_INT,
+    "max_pending_streams": _POSITIVE_INT,
     "max_remembered_sessions": (0, math.inf),
     "max_settings_size": _POSITIVE_INT,
 }
@@ -142,6 +143,11 @@ class BaseConfig:
     """Frames, capsules and streams without effect in a row; more are H3_EXCESSIVE_LOAD (RFC 9114 §10.5)."""
     max_opening_streams: int = 4096
     """Our streams per connection that wait for the peer's limits; further ones fail."""
+    max_pending_streams: int = 1024
+    """Streams of the peer per connection that the application is not done with, ended ones included.
+
+    At least as many as QUIC allows at a time; further ones wait in QUIC, whose limit the peer then meets.
+    """
     max_remembered_sessions: int = 256
     """Ended sessions per connection whose late streams get WT_SESSION_GONE."""
     max_settings_size: int = 4 << 10

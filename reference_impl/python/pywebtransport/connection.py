@@ -155,7 +155,7 @@ class WebTransportConnection(Target):
         """Figures of QUIC: round-trip time, congestion window, packets, frames; `None` once it has ended."""
         try:
             token = self._driver.core.connection_stats(self._handle)
-        except _core.HandleError:
+        except (_core.HandleError, _core.ClosedError):
             return None
         answer: dict[str, Any] | None = await self._driver.answer(token)
         return answer

@@ -67,8 +67,9 @@ impl SendFlow {
     }
 }
 
-/// Datagrams of one connection, in both directions, and their size limit.
-#[derive(Debug, Default)]
+/// What one connection and the application have in hand of each other's: datagrams in both directions, and the
+/// streams of the peer.
+#[derive(Debug)]
 pub struct ConnectionFlow {
     /// Bytes from the application that QUIC has not taken yet
     pub datagrams_out: atomic::AtomicUsize,
@@ -76,6 +77,42 @@ pub struct ConnectionFlow {
     pub datagrams_in: atomic::AtomicUsize,
     /// Largest QUIC datagram that fits at present; 0: none
     pub max_datagram: atomic::AtomicUsize,
+    /// Streams of the peer that the application has been given and is not done with
+    streams: AtomicUsize,
+    streams_wait: Signal,
+}
+
+impl Default for ConnectionFlow {
+    fn default() -> Self {
+        Self {
+            datagrams_out: atomic::AtomicUsize::new(0),
+            datagrams_in: atomic::AtomicUsize::new(0),
+            max_datagram: atomic::AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
+            streams_wait: Signal::new(false),
+        }
+    }
+}
+
+impl ConnectionFlow {
+    /// I/O thread: whether the application has room for streams of the peer, of which it may have `limit`.
+    /// After `false` it says when there is.
+    pub fn has_room(&self, limit: usize) -> bool {
+        let is_full = || self.streams.load(Relaxed) >= limit;
+        !(is_full() && self.streams_wait.arm(|| !is_full()))
+    }
+
+    /// I/O thread: the application gets a stream.
+    pub fn give_stream(&self) {
+        self.streams.fetch_add(1, Relaxed);
+    }
+
+    /// Application: is done with a stream. `true`: the I/O thread waits for that and has to be told.
+    #[must_use]
+    pub fn take_stream_back(&self, limit: usize) -> bool {
+        let left = self.streams.fetch_sub(1, Relaxed) - 1;
+        left < limit.div_ceil(2) && self.streams_wait.lower()
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -92,6 +129,19 @@ mod tests {
         assert!(flow.release(1, 10));
         assert!(!flow.release(4, 10), "told once");
         assert!(flow.reserve(1, 10));
+    }
+
+    #[test]
+    fn streams_of_the_peer_wait_for_room() {
+        let flow = ConnectionFlow::default();
+        (0..4).for_each(|_| flow.give_stream());
+        assert!(flow.has_room(5));
+        assert!(!flow.has_room(4));
+        assert!(!flow.take_stream_back(4), "still half full");
+        assert!(!flow.take_stream_back(4), "still half full");
+        assert!(flow.take_stream_back(4));
+        assert!(!flow.take_stream_back(4), "told once");
+        assert!(flow.has_room(4));
     }
 
     #[test]

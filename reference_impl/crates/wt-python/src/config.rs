@@ -195,6 +195,7 @@ fn limits(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResult<boo
         "stream_write_buffer" => &mut limits.stream_write_buffer,
         "max_datagrams_queued" => &mut limits.max_datagrams_queued,
         "max_opening_streams" => &mut limits.max_opening_streams,
+        "max_pending_streams" => &mut limits.max_pending_streams,
         _ => return Ok(false),
     };
     *limit = value.to()?;

@@ -309,6 +309,12 @@ impl Endpoint {
         Ok(dict)
     }
 
+    /// Only in builds for tests.
+    #[cfg(feature = "panic-hook")]
+    fn panic(&self) -> PyResult<()> {
+        self.0.panic().map_err(failure)
+    }
+
     #[pyo3(signature = (code = 0x100, reason = "", timeout = 1.0))]
     fn close(&self, code: u64, reason: &str, timeout: f64) -> PyResult<()> {
         let timeout = self::timeout(Some(timeout))?.unwrap_or_default();

@@ -103,7 +103,10 @@ impl Endpoint {
         let report = config.limits.stream_read_buffer.min(usize::try_from(window).unwrap_or(usize::MAX)) / 4;
         Ok(Self {
             shared,
-            inbox: Mutex::default(),
+            inbox: Mutex::new(Inbox {
+                max_pending_streams: config.max_pending_streams(),
+                ..Inbox::default()
+            }),
             config,
             local,
             report,
@@ -351,6 +354,12 @@ impl Endpoint {
         Ok(token)
     }
 
+    /// Has the I/O thread fail, for tests of what that leads to.
+    #[cfg(any(test, feature = "panic-hook"))]
+    pub fn panic(&self) -> Result<(), Failure> {
+        self.command(Command::Panic)
+    }
+
     /// Counters.
     pub fn stats(&self) -> EndpointStats {
         let counters = &self.shared.counters;
@@ -390,5 +399,34 @@ impl AsFd for Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.close(0x100, "", Duration::from_secs(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fault of ours is a clear end: for whoever waits, and for whoever calls later.
+    #[test]
+    fn a_panic_ends_the_endpoint_with_its_reason() {
+        let mut config = Config::new(Role::Client);
+        config.bind = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let endpoint = Endpoint::new(config).unwrap();
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let connection = endpoint.connect(silent.local_addr().unwrap(), "localhost").unwrap();
+        let waiting = thread::scope(|scope| {
+            let waiting = scope.spawn(|| endpoint.wait(None));
+            endpoint.panic().unwrap_or_else(|error| assert_eq!(error, Failure::Closed));
+            waiting.join().unwrap()
+        });
+        assert!(waiting && endpoint.join(None));
+        let mut events = Vec::new();
+        while events.is_empty() {
+            endpoint.drain(10, &mut events);
+        }
+        let [Event::EndpointClosed { error: Some(error) }] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(error, "internal error: asked for");
+        assert_eq!(endpoint.close_connection(connection, 0x100, ""), Err(Failure::Closed));
+        assert_eq!(endpoint.connect(silent.local_addr().unwrap(), "x"), Err(Failure::Closed));
     }
 }

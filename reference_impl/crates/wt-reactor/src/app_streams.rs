@@ -123,9 +123,9 @@ impl Endpoint {
         let mut inbox = self.inbox();
         let x = inbox.streams.get_mut(&stream).ok_or(Failure::Gone("stream"))?;
         let result = x.read(limit);
-        let (connection, report) = (x.connection, x.report(self.report));
-        if !matches!(result, Ok(Read::Data(_) | Read::Nothing)) {
-            inbox.forget_if_done(stream);
+        let (connection, mut report) = (x.connection, x.report(self.report));
+        if !matches!(result, Ok(Read::Data(_) | Read::Nothing)) && inbox.forget_if_done(stream) {
+            report = report.or(Some(0));
         }
         drop(inbox);
         if let Some(bytes) = report {
@@ -153,7 +153,7 @@ impl Endpoint {
 
     /// Forgets the stream, and abandons what has not ended of it.
     pub fn release(&self, stream: Handle) {
-        let Some(x) = self.inbox().streams.remove(&stream) else { return };
+        let Some((x, _)) = self.inbox().remove(stream) else { return };
         if matches!(x.sending, Sending::Open(_)) {
             let _ = self.of_data(x.connection, ConnectionCommand::Reset { stream, code: 0 });
         }

@@ -120,6 +120,9 @@ pub struct Limits {
     pub max_datagrams_queued: usize,
     /// Streams per connection that wait for the peer's limit
     pub max_opening_streams: usize,
+    /// Streams of the peer per connection that the application is not done with, ended ones included; at least
+    /// as many as QUIC allows at a time
+    pub max_pending_streams: usize,
 }
 
 impl Config {
@@ -168,9 +171,18 @@ impl Config {
                 stream_write_buffer: 1 << 20,
                 max_datagrams_queued: 4_096,
                 max_opening_streams: 4_096,
+                max_pending_streams: 1_024,
             },
             qlog: None,
         }
+    }
+}
+
+impl Config {
+    /// Streams of the peer that the application of a connection may have.
+    pub(crate) fn max_pending_streams(&self) -> usize {
+        let open = self.transport.max_bidi_streams.saturating_add(self.transport.max_uni_streams);
+        self.limits.max_pending_streams.max(usize::try_from(open).unwrap_or(usize::MAX))
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Stream {
     /// Kept for those who watch
     pub(crate) flow: Option<Arc<SendFlow>>,
     pub(crate) receiving: bool,
+    /// Opened by the peer, and counted
+    given: bool,
     chunks: VecDeque<Bytes>,
     pub(crate) buffered: usize,
     end: Option<End>,
@@ -58,6 +60,7 @@ impl Stream {
             sending,
             flow,
             receiving,
+            given: false,
             chunks: VecDeque::new(),
             buffered: 0,
             end: None,
@@ -153,6 +156,8 @@ pub(crate) struct Inbox {
     pub(crate) connections: FxHashMap<Handle, Arc<ConnectionFlow>>,
     pub(crate) sessions: FxHashMap<Handle, Session>,
     pub(crate) streams: FxHashMap<Handle, Stream>,
+    /// Of the peer's that there may be of a connection
+    pub(crate) max_pending_streams: usize,
 }
 
 impl Inbox {
@@ -184,10 +189,13 @@ impl Inbox {
                 self.sessions.insert(session, Session { connection, opens });
                 events.push(Event::SessionRequest { connection, session, request, id, early_data });
             }
-            Message::IncomingStream { session, stream, id, flow } => {
-                if let Some(x) = self.sessions.get(&session) {
-                    self.streams.insert(stream, Stream::new(x.connection, flow, true));
+            Message::IncomingStream { connection, session, stream, id, flow } => {
+                let given = Stream { given: true, ..Stream::new(connection, flow, true) };
+                self.streams.insert(stream, given);
+                if self.sessions.contains_key(&session) {
                     events.push(Event::StreamIncoming { session, stream, id });
+                } else {
+                    self.remove(stream);
                 }
             }
             Message::Event(event) => {
@@ -206,7 +214,7 @@ impl Inbox {
                 self.sessions.remove(session);
             }
             Event::StreamFailed { stream, .. } => {
-                self.streams.remove(stream);
+                self.remove(*stream);
             }
             Event::StreamStopped { stream: handle, code } => {
                 if let Some(stream) = self.streams.get_mut(handle) {
@@ -218,10 +226,18 @@ impl Inbox {
     }
 
     /// Streams whose both directions ended, and were read to the end, are forgotten.
-    pub(crate) fn forget_if_done(&mut self, handle: Handle) {
-        if self.streams.get(&handle).is_some_and(Stream::is_done) {
-            self.streams.remove(&handle);
-        }
+    /// `true`: the I/O thread waits for that, and has to be told by any command for the connection.
+    pub(crate) fn forget_if_done(&mut self, handle: Handle) -> bool {
+        let is_done = self.streams.get(&handle).is_some_and(Stream::is_done);
+        is_done && self.remove(handle).is_some_and(|(_, waits)| waits)
+    }
+
+    /// The stream, and whether the I/O thread waits for its end.
+    pub(crate) fn remove(&mut self, handle: Handle) -> Option<(Stream, bool)> {
+        let stream = self.streams.remove(&handle)?;
+        let flow = self.connections.get(&stream.connection).filter(|_| stream.given);
+        let waits = flow.is_some_and(|x| x.take_stream_back(self.max_pending_streams));
+        Some((stream, waits))
     }
 }
 

@@ -21,12 +21,33 @@ pub const DATAGRAM_HEADROOM: usize = 8;
 /// From the application to the I/O thread. Handles that are gone there are ignored: an event says so.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Connect { connection: Handle, address: SocketAddr, server_name: String, flow: Arc<ConnectionFlow> },
-    CloseConnection { connection: Handle, code: u64, reason: String },
-    GoAway { connection: Handle },
+    Connect {
+        connection: Handle,
+        address: SocketAddr,
+        server_name: String,
+        flow: Arc<ConnectionFlow>,
+    },
+    CloseConnection {
+        connection: Handle,
+        code: u64,
+        reason: String,
+    },
+    GoAway {
+        connection: Handle,
+    },
     StopAccepting,
-    Shutdown { code: u64, reason: String, timeout: Duration },
-    Connection { connection: Handle, command: ConnectionCommand },
+    /// For tests of what a fault of ours leads to
+    #[cfg(any(test, feature = "panic-hook"))]
+    Panic,
+    Shutdown {
+        code: u64,
+        reason: String,
+        timeout: Duration,
+    },
+    Connection {
+        connection: Handle,
+        command: ConnectionCommand,
+    },
 }
 
 /// A command that concerns one connection.
@@ -124,6 +145,7 @@ pub(crate) enum Message {
         opens: Arc<SessionFlow>,
     },
     IncomingStream {
+        connection: Handle,
         session: Handle,
         stream: Handle,
         id: u64,

@@ -13,14 +13,18 @@ from pywebtransport.exceptions import ConfigurationError
 from pywebtransport.interop import logs, metrics
 from pywebtransport.version import __version__
 
-LIMITS: Final = tuple(
-    sorted(
-        name
-        for name in ServerConfig._ranges
-        if name not in ("bind_port", "max_connections", "qlog_max_files", "qlog_max_file_size")
-    )
+_OF_THEIR_OWN: Final = ("bind_port", "max_connections", "qlog_max_files", "qlog_max_file_size")
+_WITHOUT_EFFECT: Final = (
+    "flow_control_window",
+    "max_session_pending_events",
+    "pending_event_ttl",
+    "resource_cleanup_interval",
 )
-"""What `--limit` takes: every number of `ServerConfig` that has no option of its own."""
+"""Only there for programs that set them."""
+LIMITS: Final = tuple(
+    sorted(name for name in ServerConfig._ranges if name not in (*_OF_THEIR_OWN, *_WITHOUT_EFFECT))
+)
+"""What `--limit` takes: every number of `ServerConfig` that means something and has no option of its own."""
 
 _EPILOG: Final = """\
 limits (--limit NAME=VALUE, as often as you like; what they mean and what a peer sees: docs/limits.md):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from http import HTTPStatus
 from types import TracebackType
@@ -137,7 +138,10 @@ class InteropServer:
             service = kind(visitor, Query(visitor.path), self.hub)
         except BadParameter as error:
             raise MiddlewareRejected(status_code=HTTPStatus.BAD_REQUEST) from error
-        await asyncio.sleep(service.accept_after)
+        # Not for a client that is gone, else it could leave any number of these behind
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(service.accept_after):
+                await visitor.wait_closed()
         await service.admit()
         # A client may be gone before it is served
         visitor.events.once(event_type=EventType.SESSION_CLOSED, handler=self._forget)

@@ -106,12 +106,27 @@ class Service:
         return task
 
     async def _bidi_streams(self) -> None:
+        slots = asyncio.Semaphore(self._at_a_time("quic_max_concurrent_bidi_streams"))
         async for stream in self.session.incoming_bidirectional_streams():
-            self.spawn(self.on_bidi(stream))
+            await self._serve(self.on_bidi(stream), slots)
 
     async def _uni_streams(self) -> None:
+        slots = asyncio.Semaphore(self._at_a_time("quic_max_concurrent_uni_streams"))
         async for stream in self.session.incoming_unidirectional_streams():
-            self.spawn(self.on_uni(stream))
+            await self._serve(self.on_uni(stream), slots)
+
+    def _at_a_time(self, limit: str) -> int:
+        """Streams that are served at a time: more than QUIC allows, as an answer may outlast its stream."""
+        return 2 * int(getattr(self.session.connection.config, limit))
+
+    async def _serve(self, operation: Coroutine[Any, Any, None], slots: asyncio.Semaphore) -> None:
+        """A peer that does not take the answers is given no more of them."""
+        try:
+            await slots.acquire()
+        except asyncio.CancelledError:
+            operation.close()
+            raise
+        self.spawn(operation).add_done_callback(lambda _: slots.release())
 
     # Echo
 

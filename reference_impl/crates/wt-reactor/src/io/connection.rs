@@ -60,6 +60,8 @@ pub(super) struct Connection {
     /// How many of them the endpoint's counter includes
     pub(super) counted_streams: usize,
     pub(super) by_id: FxHashMap<StreamId, Handle>,
+    /// Streams of the peer wait until the application has room
+    accepts_later: bool,
     /// Streams that may have something to read
     pub(super) readable: VecDeque<Handle>,
     /// Streams that the application has to read from first
@@ -113,6 +115,7 @@ impl Connection {
             streams: FxHashMap::default(),
             counted_streams: 0,
             by_id: FxHashMap::default(),
+            accepts_later: false,
             readable: VecDeque::new(),
             paused: Vec::new(),
             outstanding: 0,
@@ -131,6 +134,9 @@ impl Connection {
     pub(super) fn serve(&mut self, now: Instant, endpoint: &mut Endpoint, sink: &mut Sink) -> bool {
         if self.quic.poll_timeout().is_some_and(|x| x <= now) {
             self.quic.handle_timeout(now);
+        }
+        if self.accepts_later {
+            self.accept_streams(sink);
         }
         loop {
             while let Some(event) = self.quic.poll_endpoint_events() {
@@ -239,14 +245,7 @@ impl Connection {
 
     fn stream_event(&mut self, event: StreamEvent, sink: &mut Sink) {
         match event {
-            StreamEvent::Opened { dir } => {
-                while let Some(id) = self.quic.streams().accept(dir) {
-                    let sender = if dir == Dir::Bi { Sender::Open } else { Sender::Done };
-                    let handle = sink.handle();
-                    self.insert(handle, Stream::new(id, Reader::Core, sender));
-                    self.mark_readable(handle);
-                }
-            }
+            StreamEvent::Opened { .. } => self.accept_streams(sink),
             StreamEvent::Readable { id } => {
                 if let Some(&handle) = self.by_id.get(&id) {
                     self.mark_readable(handle);
@@ -292,6 +291,26 @@ impl Connection {
             StreamEvent::Available { .. } => {
                 self.establish(sink);
                 self.open_waiting(sink);
+            }
+        }
+    }
+
+    /// Streams of the peer, while the application has room for them. The others are left to QUIC, which does not
+    /// give credit for more as long as they are there.
+    fn accept_streams(&mut self, sink: &mut Sink) {
+        let limit = self.config.max_pending_streams();
+        self.accepts_later = false;
+        for dir in [Dir::Bi, Dir::Uni] {
+            loop {
+                if !self.flow.has_room(limit) {
+                    self.accepts_later = true;
+                    return;
+                }
+                let Some(id) = self.quic.streams().accept(dir) else { break };
+                let sender = if dir == Dir::Bi { Sender::Open } else { Sender::Done };
+                let handle = sink.handle();
+                self.insert(handle, Stream::new(id, Reader::Core, sender));
+                self.mark_readable(handle);
             }
         }
     }

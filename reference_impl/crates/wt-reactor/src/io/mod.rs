@@ -153,6 +153,8 @@ impl Reactor {
             Command::CloseConnection { connection, code, reason } => {
                 self.with(connection, |x, sink| x.close(now, code, reason.into(), sink));
             }
+            #[cfg(any(test, feature = "panic-hook"))]
+            Command::Panic => panic!("asked for"),
             Command::StopAccepting => self.admission.close(),
             Command::GoAway { connection } => self.with(connection, |x, sink| x.goaway(sink)),
             Command::Shutdown { code, reason, timeout } => {

@@ -204,7 +204,9 @@ impl Connection {
         stream.adopt(session, Bytes::new(), flow.clone());
         // Its end is told to the application even if it was read together with the header
         stream.app_reads = true;
-        sink.message(Message::IncomingStream { session, stream: handle, id: id.into(), flow });
+        self.flow.give_stream();
+        let connection = self.handle;
+        sink.message(Message::IncomingStream { connection, session, stream: handle, id: id.into(), flow });
         self.deliver_first(handle, body, fin, sink);
         if let Some(code) = reset {
             if let Some(stream) = self.streams.get_mut(&handle) {
