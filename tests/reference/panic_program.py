@@ -30,9 +30,7 @@ async def main(side: str, folder: str) -> dict[str, str]:
     patient: dict[str, Any] = {"read_timeout": None, "write_timeout": None, "stream_creation_timeout": 600.0}
     patient |= {"connection_idle_timeout": 600.0, "initial_max_streams_uni": 1}
     server = WebTransportServer(config=ServerConfig(certfile=certificate, keyfile=key, **patient))
-    config = ClientConfig(
-        verify_mode=ssl.CERT_NONE, initial_max_streams_uni=1, connect_timeout=600.0, **patient
-    )
+    config = ClientConfig(verify_mode=ssl.CERT_NONE, connect_timeout=600.0, **patient)
     client = WebTransportClient(config=config)
     async with client, server:
         await server.listen(host="127.0.0.1", port=0)

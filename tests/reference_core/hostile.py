@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,19 +29,26 @@ class Server(Side):
         value: int = self.endpoint.stats()[name]
         return value
 
-    def tells(self, kind: int) -> Callable[[], bool]:
-        """Whether its application is told of an event, to wait for with a peer."""
+    def told(self, peer: Peer, kind: int) -> bool:
+        """Wait until its application is told of an event; the peer carries on meanwhile."""
+        return self.until(peer, lambda: bool(self.events[kind]))
+
+    def until(self, peer: Peer, done: Callable[[], bool]) -> bool:
+        """Wait for something of this side, which nothing on the wire may tell the peer of."""
+        end = time.monotonic() + DEADLINE
 
         def look() -> bool:
             self.poll()
-            return bool(self.events[kind])
+            return done()
 
-        return look
+        while not (held := peer.wait(look, 0.01)) and time.monotonic() < end and peer.closed is None:
+            pass
+        return held
 
     def establish(self, peer: Peer, path: str = "/echo") -> Session:
         """A session that is accepted."""
         session = peer.establish(path, wait=False)
-        assert peer.wait(self.tells(core.SESSION_REQUEST)), peer.closed
+        assert self.told(peer, core.SESSION_REQUEST), peer.closed
         self.endpoint.accept_session(self.events[core.SESSION_REQUEST].pop(0)[1])
         assert peer.wait(lambda: session.established)
         return session

@@ -77,11 +77,7 @@ def test_a_request_in_early_data_waits_for_the_handshake() -> None:
             assert not server.events[core.SESSION_REQUEST]
             silent = False
 
-            def told() -> bool:
-                server.poll()
-                return bool(server.events[core.SESSION_REQUEST])
-
-            assert peer.wait(told)
+            assert server.told(peer, core.SESSION_REQUEST)
             (_, handle, _, request) = server.events[core.SESSION_REQUEST][0]
             assert request["early_data"]
             server.endpoint.accept_session(handle)
@@ -112,11 +108,7 @@ def test_early_data_are_taken_only_where_that_is_asked_for(early_data: bool) -> 
         with resuming(server.opener, ticket) as peer:
             session = peer.request_session(peer.connect_request_fields("/echo"))
 
-            def told() -> bool:
-                server.poll()
-                return bool(server.events[core.SESSION_REQUEST])
-
-            assert peer.wait(told)
+            assert server.told(peer, core.SESSION_REQUEST)
             (_, handle, _, request) = server.events[core.SESSION_REQUEST][0]
             assert request["early_data"] is early_data
             assert peer.quic.early_data_accepted is early_data

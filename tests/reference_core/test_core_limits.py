@@ -203,7 +203,7 @@ def test_sessions_beyond_the_limit_are_rejected() -> None:
         third = peer.establish(wait=False)
         reset_with(peer, third, H3.REQUEST_REJECTED)
         first.close(0, b"")
-        assert peer.wait(server.tells(core.SESSION_CLOSED))
+        assert server.told(peer, core.SESSION_CLOSED)
         server.establish(peer)
 
 
@@ -233,7 +233,7 @@ def test_datagrams_without_a_session_are_limited() -> None:
             peer.send_datagram_raw(varint(0) + bytes([index]))
         assert peer.wait(peer.quic.acked)
         server.establish(peer)
-        assert peer.wait(server.tells(core.DATAGRAMS))
+        assert server.told(peer, core.DATAGRAMS)
         server.poll()
         payloads = [payload for event in server.events[core.DATAGRAMS] for payload in event[2]]
         assert payloads == [b"\0", b"\1", b"\2"]
@@ -245,7 +245,7 @@ def test_a_capsule_that_is_too_long_for_a_datagram_is_skipped() -> None:
         session = server.establish(peer)
         session.send_capsule(CapsuleType.DATAGRAM, bytes(101))
         session.send_capsule(CapsuleType.DATAGRAM, b"short")
-        assert peer.wait(server.tells(core.DATAGRAMS))
+        assert server.told(peer, core.DATAGRAMS)
         assert [event[2] for event in server.events[core.DATAGRAMS]] == [[b"short"]]
 
 
@@ -276,7 +276,7 @@ def test_sessions_that_ended_long_ago_stay_gone() -> None:
         for _ in range(3):
             session = server.establish(peer)
             session.close(0, b"")
-            assert peer.wait(server.tells(core.SESSION_CLOSED))
+            assert server.told(peer, core.SESSION_CLOSED)
             server.events[core.SESSION_CLOSED].clear()
             gone.append(session.id)
         late = [peer.open_uni(uni_header(number) + b"late") for number in gone]
@@ -322,7 +322,7 @@ def test_streams_that_nobody_takes_hold_the_peer_up(body: bytes) -> None:
         assert server.stat("stream_handles") == held
         # It goes on as the application does
         while len(taken) < 200:
-            assert peer.wait(lambda: server.tells(core.STREAM_INCOMING)() or opens())
+            assert server.until(peer, lambda: bool(server.events[core.STREAM_INCOMING]) or opens())
             stream = server.events[core.STREAM_INCOMING].pop(0)[1]
             assert server.read_all(stream) == body
             taken.append(stream)
@@ -335,7 +335,7 @@ def test_bytes_that_nobody_reads_hold_the_peer_up() -> None:
     ):
         session = server.establish(peer)
         stream = session.open_uni(bytes(1 << 20))
-        assert peer.wait(server.tells(core.STREAM_INCOMING))
+        assert server.told(peer, core.STREAM_INCOMING)
         there = server.events[core.STREAM_INCOMING][0][1]
         peer.wait(lambda: False, 0.3)
         assert server.endpoint.buffered(there) <= 10_000
@@ -345,13 +345,12 @@ def test_bytes_that_nobody_reads_hold_the_peer_up() -> None:
 
         def reads() -> bool:
             nonlocal ended
-            server.poll()
             while not ended and (data := server.endpoint.read(there)) is not None:
                 received.extend(data)
                 ended = not data
             return ended
 
-        assert peer.wait(reads)
+        assert server.until(peer, reads)
         assert len(received) == 1 << 20
 
 
@@ -366,10 +365,9 @@ def test_an_application_that_does_not_listen_holds_the_peers_up() -> None:
 
         def answers() -> bool:
             nonlocal answered
-            server.poll()
             for event in server.events.pop(core.SESSION_REQUEST, []):
                 server.endpoint.reject_session(event[1])
                 answered += 1
             return answered == 30
 
-        assert peer.wait(answers)
+        assert server.until(peer, answers)
