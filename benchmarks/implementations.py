@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -37,7 +37,8 @@ class Amounts:
     requests: int
     concurrent: int
     sessions: int
-    datagrams_per_s: int = 2_000_000
+    datagrams_per_s: int
+    """Rate at which the search for the highest begins."""
     idle_sessions: int = 200
 
     def of(self, workload: str) -> int:
@@ -53,10 +54,10 @@ class Amounts:
         return table.get(workload, self.bulk_bytes)
 
 
-NATIVE: Final = Amounts(bulk_bytes=256 << 20, requests=2000, concurrent=20_000, sessions=200)
-SWIFT: Final = Amounts(bulk_bytes=256 << 20, requests=2000, concurrent=10_000, sessions=200)
-PYTHON: Final = Amounts(bulk_bytes=64 << 20, requests=1000, concurrent=3000, sessions=100)
-SLOW: Final = Amounts(bulk_bytes=8 << 20, requests=1000, concurrent=2000, sessions=60)
+NATIVE: Final = Amounts(256 << 20, requests=2000, concurrent=20_000, sessions=500, datagrams_per_s=64_000)
+SWIFT: Final = Amounts(256 << 20, requests=2000, concurrent=10_000, sessions=500, datagrams_per_s=16_000)
+PYTHON: Final = Amounts(64 << 20, requests=1000, concurrent=3000, sessions=250, datagrams_per_s=2000)
+SLOW: Final = Amounts(8 << 20, requests=1000, concurrent=2000, sessions=60, datagrams_per_s=2000)
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,17 @@ class Peer:
     name: str
     prepare: Callable[[], list[str]] = field(repr=False)
     amounts: Amounts = SWIFT
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    """Workloads that the library does not do, by name, with the reason."""
 
 
-def python_peer(name: str, program: str, requirement: str | None, amounts: Amounts) -> Peer:
+def python_peer(
+    name: str,
+    program: str,
+    requirement: str | None,
+    amounts: Amounts,
+    cannot: Mapping[str, str] | None = None,
+) -> Peer:
     """A Python library from the registry, or the reference where there is no requirement."""
 
     def prepare() -> list[str]:
@@ -87,7 +96,7 @@ def python_peer(name: str, program: str, requirement: str | None, amounts: Amoun
             stamp.write_text(wanted)
         return [str(python), str(PROGRAMS / program)]
 
-    return Peer(name, prepare, amounts)
+    return Peer(name, prepare, amounts, cannot or {})
 
 
 def rust_peer(name: str, binary: str) -> Peer:
@@ -112,17 +121,50 @@ def go_peer(name: str, folder: str) -> Peer:
     return Peer(name, prepare, SWIFT)
 
 
+LOSES_CONNECTIONS: Final = (
+    "its client misses, once in 1 to 70 times, that a connection is established, and waits until its time-out"
+)
+
 PEERS: Final = [
     python_peer("reference", "pywebtransport_peer.py", None, SWIFT),
     rust_peer("reference core", "core"),
     python_peer("pywebtransport 0.21.1", "pywebtransport21_peer.py", "pywebtransport==0.21.1", PYTHON),
-    python_peer("pywebtransport 0.19.1", "pywebtransport_peer.py", "pywebtransport==0.19.1", PYTHON),
+    python_peer(
+        "pywebtransport 0.19.1",
+        "pywebtransport_peer.py",
+        "pywebtransport==0.19.1",
+        PYTHON,
+        cannot=dict.fromkeys(("sessions", "memory"), LOSES_CONNECTIONS),
+    ),
     python_peer("aioquic 1.7.2", "aioquic_peer.py", "aioquic==1.7.2", SLOW),
     go_peer("webtransport-go 0.13.0", "webtransport_go"),
     rust_peer("wtransport 0.7.2", "wtransport"),
     rust_peer("web-transport-quinn 0.13.5", "web-transport-quinn"),
     rust_peer("quinn 0.11.12 (no HTTP/3)", "quinn"),
 ]
+
+
+class UnknownPeer(ValueError):
+    """A name that no peer's begins with; the text lists the names."""
+
+
+def select(wanted: Iterable[str]) -> list[Peer]:
+    """The peers of these names, or whose names begin so; all if there is no name. In the order of `PEERS`.
+
+    A peer's whole name stands for that peer alone.
+
+    Raises:
+        UnknownPeer: no peer's name begins so.
+    """
+    chosen: set[str] = set()
+    for text in wanted:
+        exact = [peer.name for peer in PEERS if peer.name == text]
+        found = exact or [peer.name for peer in PEERS if peer.name.startswith(text)]
+        if not text or not found:
+            names = "\n  ".join(peer.name for peer in PEERS)
+            raise UnknownPeer(f"no peer's name begins with {text!r}; the peers are\n  {names}")
+        chosen.update(found)
+    return [peer for peer in PEERS if not chosen or peer.name in chosen]
 
 
 def run(command: list[str], *, timeout: float | None = None, cwd: Path | None = None) -> str:

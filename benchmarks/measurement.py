@@ -28,6 +28,8 @@ class Workload:
     more_is_better: bool
     unit: float = 1.0
     """What the values are divided by for the table."""
+    seconds: float = 2.0
+    """What a run takes, about, the start of both processes included."""
 
 
 WORKLOADS: Final = [

@@ -6,6 +6,7 @@ import os
 import platform
 import statistics
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from measurement import Workload
@@ -17,9 +18,13 @@ class Results:
 
     samples: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
+    """What went wrong with the runs of a peer, each with its workload."""
     skipped: dict[str, str] = field(default_factory=dict)
+    """Peers that could not be had, with the reason."""
+    cannot: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By peer and workload, why there is nothing to measure."""
     load: list[float] = field(default_factory=list)
-    """Processes that were ready to run before each round, besides the benchmark's own."""
+    """Load average before each run, the benchmark's own processes included."""
 
     def add(self, workload: str, peer: str, value: float) -> None:
         """A sample of one round."""
@@ -42,7 +47,7 @@ def ratio(ours: float | None, theirs: float | None) -> float | None:
 
 def markdown(names: list[str], workloads: list[Workload], results: Results, subject: str) -> str:
     """A table with a row per peer: medians, and in brackets `subject` by this peer."""
-    names = [name for name in names if name not in results.skipped]
+    names = [name for name in names if any(name in peers for peers in results.samples.values())]
     lines = [f"Medians of {results.rounds()} interleaved rounds; in brackets: {subject} / this peer.", ""]
     lines.append("| | " + " | ".join(names) + " |")
     lines.append("|---" * (len(names) + 1) + "|")
@@ -57,16 +62,28 @@ def markdown(names: list[str], workloads: list[Workload], results: Results, subj
         better = "more" if workload.more_is_better else "less"
         lines.append(f"| {workload.title}, {better} is better | " + " | ".join(cells) + " |")
     lines += ["", machine(results)]
-    lines += [f"Skipped: {name} ({reason})." for name, reason in results.skipped.items()]
-    lines += [f"Failed runs of {name}: {len(found)}." for name, found in results.failures.items()]
+    notes = missing(results)
+    lines += ["", *(f"- {note}" for note in notes)] if notes else []
     return "\n".join(lines).rstrip() + "\n"
+
+
+def missing(results: Results) -> list[str]:
+    """What is not in the table, and why: a line for each peer and reason."""
+    notes = [f"{name}: skipped, {reason}" for name, reason in results.skipped.items()]
+    for name, reasons in results.cannot.items():
+        notes += [f"{name}, {workload}: {reason}" for workload, reason in reasons.items()]
+    for name, found in results.failures.items():
+        for reason, count in Counter(found).items():
+            notes.append(f"{name}, {reason} ({'once' if count == 1 else f'{count} times'})")
+    return notes
 
 
 def machine(results: Results) -> str:
     """What the figures depend on."""
     text = f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}, loopback interface."
     if results.load:
-        text += f" Load average before the rounds: {statistics.median(results.load):.1f} (median)."
+        load = statistics.median(results.load)
+        text += f" Load average before the runs, their own included: {load:.1f} (median)."
     return text
 
 
@@ -96,5 +113,6 @@ def as_json(names: list[str], workloads: list[Workload], results: Results, subje
         "load": results.load,
         "workloads": table,
         "skipped": results.skipped,
+        "cannot": results.cannot,
         "failures": results.failures,
     }

@@ -14,58 +14,84 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from implementations import HERE, PEERS, Peer, Unavailable, run
+from implementations import HERE, PEERS, Peer, Unavailable, UnknownPeer, run, select
 from measurement import CPU, WORKLOADS, Workload, measure
+from progress import Progress, duration, say
 from report import Results, as_json, markdown
 
 SUBJECTS = ("reference", "reference core")
+INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run. Returns 1 if the reference itself could not be measured."""
+    """Run. Returns 1 if the reference, or a peer that was asked for by name, could not be measured."""
     arguments = _arguments()
-    peers = [peer for peer in PEERS if not arguments.peer or peer.name in arguments.peer]
     results = _earlier(arguments.out / "benchmarks.json") if arguments.append else Results()
-    commands = prepare(peers, results)
     workloads = [item for item in WORKLOADS if not arguments.workload or item.name in arguments.workload]
-    with tempfile.TemporaryDirectory() as folder:
-        cert, key = certificate(Path(folder))
-        for number in range(0 if arguments.prepare else arguments.rounds):
-            results.load.append(os.getloadavg()[0])
-            for workload in workloads:
-                for peer in peers:
-                    if peer.name in commands:
-                        sample(peer, commands[peer.name], workload, cert, key, results)
-            print(f"round {number + 1} of {arguments.rounds} done", file=sys.stderr)
-    if not arguments.prepare:
+    interrupted = False
+    try:
+        commands = prepare(arguments.peers, results)
+        if arguments.prepare:
+            return 1 if results.skipped else 0
+        measure_all(arguments.peers, commands, workloads, arguments.rounds, results)
+    except KeyboardInterrupt:
+        say("interrupted: the results are those of what was done")
+        interrupted = True
+    if not arguments.prepare and results.samples:
         write(arguments.out, results)
-    return 0 if SUBJECTS[0] not in results.skipped else 1
+    if interrupted:
+        return INTERRUPTED
+    wanted = {SUBJECTS[0], *(peer.name for peer in arguments.peers if arguments.peer)}
+    return 1 if any(name in wanted for name in (*results.skipped, *results.failures)) else 0
 
 
 def prepare(peers: list[Peer], results: Results) -> dict[str, list[str]]:
     """The commands of the peers that can be measured; the others are skipped with their reasons."""
     commands = {}
     for peer in peers:
+        say(f"preparing {peer.name}")
+        begin = time.monotonic()
         try:
             commands[peer.name] = peer.prepare()
+            say(f"  ready after {duration(time.monotonic() - begin)}")
         except Unavailable as error:
             results.skipped[peer.name] = str(error)
-            print(f"{peer.name}: skipped, {error}", file=sys.stderr)
+            say(f"  skipped: {error}")
     return commands
 
 
-def sample(
-    peer: Peer, command: list[str], workload: Workload, cert: Path, key: Path, results: Results
+def measure_all(
+    peers: list[Peer],
+    commands: dict[str, list[str]],
+    workloads: list[Workload],
+    rounds: int,
+    results: Results,
 ) -> None:
-    """One run, into the results."""
-    try:
-        for name, value in measure(peer, command, workload, cert, key).items():
-            results.add(name, peer.name, value)
-    except (Unavailable, subprocess.SubprocessError) as error:
-        results.failures.setdefault(peer.name, []).append(f"{workload.name}: {str(error)[-200:]}")
-        print(f"{peer.name}, {workload.name}: {error}", file=sys.stderr)
+    """All rounds, into the results."""
+    ready = [peer for peer in peers if peer.name in commands]
+    progress = Progress(workloads, ready, rounds)
+    progress.begin()
+    for peer in ready:
+        wanted = {row.name: peer.cannot[row.name] for row in workloads if row.name in peer.cannot}
+        results.cannot.setdefault(peer.name, {}).update(wanted)
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = certificate(Path(folder))
+        for workload, peer in progress:
+            results.load.append(os.getloadavg()[0])
+            value, reason = None, ""
+            with progress.run(workload, peer):
+                try:
+                    figures = measure(peer, commands[peer.name], workload, cert, key)
+                    value = figures[workload.name]
+                    for name, figure in figures.items():
+                        results.add(name, peer.name, figure)
+                except (Unavailable, subprocess.SubprocessError) as error:
+                    reason = str(error)[-200:]
+                    results.failures.setdefault(peer.name, []).append(f"{workload.name}: {reason}")
+            progress.show(workload, peer, value, reason)
 
 
 def write(out: Path, results: Results) -> None:
@@ -99,18 +125,29 @@ def _earlier(path: Path) -> Results:
                 for value in figures["samples"]:
                     results.add(workload, name, value)
         results.failures, results.load = found["failures"], found["load"]
+        results.cannot = found.get("cannot", {})
     return results
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compare implementations of WebTransport.")
+    parser = argparse.ArgumentParser(
+        description="Compare implementations of WebTransport.",
+        epilog="peers: " + ", ".join(peer.name for peer in PEERS),
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peer", action="append", help="only these (repeatable)")
+    parser.add_argument(
+        "--peer", action="append", metavar="NAME", help="only peers whose names begin so (repeatable)"
+    )
     parser.add_argument("--workload", action="append", choices=[item.name for item in WORKLOADS])
     parser.add_argument("--prepare", action="store_true", help="install and build the peers only")
     parser.add_argument("--append", action="store_true", help="add to the samples of the output folder")
     parser.add_argument("--out", type=Path, default=HERE / "out")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    try:
+        arguments.peers = select(arguments.peer or ())
+    except UnknownPeer as error:
+        parser.error(str(error))
+    return arguments
 
 
 if __name__ == "__main__":

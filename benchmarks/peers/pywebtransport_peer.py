@@ -15,6 +15,7 @@ from typing import Any
 
 import wire
 from pywebtransport import ClientConfig, ServerApp, ServerConfig, WebTransportClient
+from pywebtransport.exceptions import WebTransportError
 from pywebtransport.types import EventType
 from streams import Counter, Requests, serve_streams
 
@@ -26,6 +27,9 @@ LIMITS: dict[str, Any] = {
     "flow_control_window": 64 << 20,
     "max_connections": 1000,
 }
+
+ATTEMPTS = 4
+CONNECT_TIMEOUT = 2.0
 
 
 async def serve(port: int, cert: str, key: str) -> None:
@@ -82,10 +86,15 @@ class Session(Requests):
 
 async def measure(port: int, workload: str, amount: int) -> None:
     config = ClientConfig(verify_mode=ssl.CERT_NONE, **LIMITS)
+    url = f"https://127.0.0.1:{port}/"
     async with WebTransportClient(config=config) as client:
 
         async def connect() -> Session:
-            return Session(await client.connect(url=f"https://127.0.0.1:{port}/"))
+            # The client of 0.19.1 misses now and then that a connection is established
+            for _ in range(ATTEMPTS - 1):
+                with contextlib.suppress(WebTransportError):
+                    return Session(await client.connect(url=url, timeout=CONNECT_TIMEOUT))
+            return Session(await client.connect(url=url))
 
         await wire.run(connect, workload, amount)
 

@@ -27,6 +27,7 @@ WARM_UP_SESSIONS = 50
 STEP_SECONDS = 0.4
 TICK_SECONDS = 0.001
 WANTED_SHARE = 0.95
+HIGHEST_RATE = 2_000_000
 
 
 class Session(Protocol):
@@ -110,19 +111,22 @@ async def datagram_rtt(session: Session, count: int) -> dict[str, float]:
     return {"p50_us": statistics.median(times) * 1e6}
 
 
-async def datagram_rate(session: Session, limit: int) -> dict[str, float]:
-    """The highest rate at which 95 % of 1000-octet datagrams arrive.
+async def datagram_rate(session: Session, start: int) -> dict[str, float]:
+    """The highest rate at which 95 % of 1000-octet datagrams arrive in time.
 
-    It is doubled up to the first that fails twice, then the interval is halved four times. Each millisecond
-    the datagrams that are due are handed over at once, so that the pace does not depend on how long it takes
-    to wait; a sender that does not keep up has failed.
+    From `start` on it is doubled up to the first that fails twice, then the interval is halved four times; if
+    the start fails, the rate is halved until one succeeds. Each millisecond the datagrams that are due are
+    handed over at once, so that the pace does not depend on how long it takes to wait. A rate has also failed
+    if the sender does not keep up, or if the datagrams arrive long after they were sent: a queue without a
+    limit would make every rate look good.
     """
-    best, good, bad, rate = 0.0, 0.0, 0.0, 1000.0
+    best, good, bad, rate = 0.0, 0.0, 0.0, float(start)
     failed_once, refinements = False, 0
-    while refinements <= 4 and rate <= limit:
+    while refinements <= 4 and 1 <= rate <= HIGHEST_RATE:
         count = int(rate * STEP_SECONDS)
-        received, took = await _datagram_step(session, rate, count)
-        if received >= WANTED_SHARE * count and took < 1.25 * STEP_SECONDS:
+        received, took, until = await _datagram_step(session, rate, count)
+        in_time = took < 1.25 * STEP_SECONDS and until < 1.5 * STEP_SECONDS
+        if received >= WANTED_SHARE * count and in_time:
             best, good = max(best, received / max(took, STEP_SECONDS)), rate
         elif not failed_once:
             failed_once = True
@@ -130,12 +134,13 @@ async def datagram_rate(session: Session, limit: int) -> dict[str, float]:
         else:
             bad = rate
         failed_once = False
-        refinements += bool(bad)
+        refinements += bool(good and bad)
         rate = rate * 2 if not bad else math.sqrt(good * bad) if good else bad / 2
     return {"datagrams_per_s": best}
 
 
-async def _datagram_step(session: Session, rate: float, count: int) -> tuple[int, float]:
+async def _datagram_step(session: Session, rate: float, count: int) -> tuple[int, float, float]:
+    """How many arrived, the seconds that sending took, and those until all had arrived."""
     before = await _number(session, b"n")
     begin, sent = time.perf_counter(), 0
     while sent < count:
@@ -143,13 +148,13 @@ async def _datagram_step(session: Session, rate: float, count: int) -> tuple[int
         await session.send_datagrams(DATAGRAM, due - sent)
         sent = due
         await asyncio.sleep(TICK_SECONDS)
-    took = time.perf_counter() - begin
+    took = until = time.perf_counter() - begin
     received, last = 0, -1
     while received != last:
-        last = received
+        last, until = received, time.perf_counter() - begin
         await asyncio.sleep(0.05)
         received = await _number(session, b"n") - before
-    return received, took
+    return received, took, until
 
 
 async def sessions(connect: Connect, count: int) -> dict[str, float]:

@@ -27,6 +27,7 @@ const (
 	step           = 400 * time.Millisecond
 	tick           = time.Millisecond
 	wantedShare    = 0.95
+	highestRate    = 2e6
 )
 
 type figures map[string]float64
@@ -222,15 +223,16 @@ func (c *client) datagramRoundTrips(count int) (figures, error) {
 	return figures{"p50_us": quantile(times, 0.5)}, nil
 }
 
-func (c *client) datagramRate(limit int) (figures, error) {
-	best, good, bad, rate, failedOnce := 0.0, 0.0, 0.0, 1000.0, false
-	for refinements := 0; refinements <= 4 && rate <= float64(limit); {
+func (c *client) datagramRate(start int) (figures, error) {
+	best, good, bad, rate, failedOnce := 0.0, 0.0, 0.0, float64(start), false
+	for refinements := 0; refinements <= 4 && 1 <= rate && rate <= highestRate; {
 		count := int(rate * step.Seconds())
-		received, took, err := c.datagramStep(rate, count)
+		received, took, until, err := c.datagramStep(rate, count)
 		if err != nil {
 			return nil, err
 		}
-		if float64(received) >= wantedShare*float64(count) && took < step*5/4 {
+		inTime := took < step*5/4 && until < step*3/2
+		if float64(received) >= wantedShare*float64(count) && inTime {
 			best = max(best, float64(received)/max(took, step).Seconds())
 			good = rate
 		} else if !failedOnce {
@@ -244,7 +246,7 @@ func (c *client) datagramRate(limit int) (figures, error) {
 		case bad == 0:
 			rate *= 2
 		case good == 0:
-			rate, refinements = bad/2, refinements+1
+			rate = bad / 2
 		default:
 			rate, refinements = math.Sqrt(good*bad), refinements+1
 		}
@@ -252,11 +254,11 @@ func (c *client) datagramRate(limit int) (figures, error) {
 	return figures{"datagrams_per_s": best}, nil
 }
 
-// datagramStep says how many arrived, and how long the sending took.
-func (c *client) datagramStep(rate float64, count int) (int, time.Duration, error) {
+// datagramStep says how many arrived, how long the sending took, and how long it was until all had arrived.
+func (c *client) datagramStep(rate float64, count int) (int, time.Duration, time.Duration, error) {
 	before, err := c.number("n")
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	payload := append([]byte{'c'}, make([]byte, 999)...)
 	begin, sent := time.Now(), 0
@@ -264,23 +266,23 @@ func (c *client) datagramStep(rate float64, count int) (int, time.Duration, erro
 		due := min(count, int(time.Since(begin).Seconds()*rate)+1)
 		for ; sent < due; sent++ {
 			if err := c.session.SendDatagram(payload); err != nil {
-				return 0, 0, err
+				return 0, 0, 0, err
 			}
 		}
 		time.Sleep(tick)
 	}
 	took := time.Since(begin)
-	received, last := uint64(0), uint64(math.MaxUint64)
+	received, last, until := uint64(0), uint64(math.MaxUint64), took
 	for received != last {
-		last = received
+		last, until = received, time.Since(begin)
 		time.Sleep(50 * time.Millisecond)
 		now, err := c.number("n")
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
 		received = now - before
 	}
-	return int(received), took, nil
+	return int(received), took, until, nil
 }
 
 func (c *client) sessions(count int) (figures, error) {

@@ -20,6 +20,7 @@ use crate::{
 const STEP: Duration = Duration::from_millis(400);
 const TICK: Duration = Duration::from_millis(1);
 const WANTED_SHARE: f64 = 0.95;
+const HIGHEST_RATE: f64 = 2e6;
 
 /// What a workload gives: names and values.
 pub type Figures = Vec<(&'static str, f64)>;
@@ -161,8 +162,8 @@ async fn datagram_rtt<S: Session>(session: S, count: usize) -> Result<Figures> {
     Ok(vec![("p50_us", quantile(&mut times, 0.5))])
 }
 
-async fn datagram_rate<S: Session>(session: S, limit: f64) -> Result<Figures> {
-    let mut search = Search::new(limit);
+async fn datagram_rate<S: Session>(session: S, start: f64) -> Result<Figures> {
+    let mut search = Search::new(start);
     while let Some(rate) = search.next() {
         let before = number(&session, b"n").await?;
         let (count, begin) = ((rate * STEP.as_secs_f64()) as usize, Instant::now());
@@ -177,13 +178,13 @@ async fn datagram_rate<S: Session>(session: S, limit: f64) -> Result<Figures> {
             tokio::time::sleep(TICK).await;
         }
         let took = begin.elapsed();
-        let (mut received, mut last) = (0, u64::MAX);
+        let (mut received, mut last, mut until) = (0, u64::MAX, took);
         while received != last {
-            last = received;
+            (last, until) = (received, begin.elapsed());
             tokio::time::sleep(Duration::from_millis(50)).await;
             received = number(&session, b"n").await? - before;
         }
-        search.result(count, received as usize, took);
+        search.result(count, Step { received: received as usize, took, until });
     }
     Ok(vec![("datagrams_per_s", search.best)])
 }
@@ -195,23 +196,30 @@ fn payload() -> Bytes {
     payload.into()
 }
 
+/// Datagrams of one rate.
+pub struct Step {
+    /// How many arrived
+    pub received: usize,
+    /// How long the sending took
+    pub took: Duration,
+    /// How long until all had arrived
+    pub until: Duration,
+}
+
 /// The search for the highest rate for a session that sends and asks by itself.
 ///
-/// `step` sends `count` datagrams at `rate` and says how many arrived and how long the sending took.
-pub fn datagram_search(
-    limit: f64,
-    mut step: impl FnMut(f64, usize, &Bytes) -> Result<(usize, Duration)>,
-) -> Result<f64> {
-    let (mut search, payload) = (Search::new(limit), payload());
+/// `step` sends `count` datagrams at `rate`.
+pub fn datagram_search(start: f64, mut step: impl FnMut(f64, usize, &Bytes) -> Result<Step>) -> Result<f64> {
+    let (mut search, payload) = (Search::new(start), payload());
     while let Some(rate) = search.next() {
         let count = (rate * STEP.as_secs_f64()) as usize;
-        let (received, took) = step(rate, count, &payload)?;
-        search.result(count, received, took);
+        search.result(count, step(rate, count, &payload)?);
     }
     Ok(search.best)
 }
 
-/// As in `wire.py`: doubles up to the first rate that fails twice, then halves the interval four times.
+/// As in `wire.py`: doubles up to the first rate that fails twice, then halves the interval four times; if the
+/// start fails, the rate is halved until one succeeds.
 struct Search {
     best: f64,
     good: f64,
@@ -219,20 +227,20 @@ struct Search {
     rate: f64,
     failed_once: bool,
     refinements: usize,
-    limit: f64,
 }
 
 impl Search {
-    fn new(limit: f64) -> Self {
-        Self { best: 0.0, good: 0.0, bad: None, rate: 1000.0, failed_once: false, refinements: 0, limit }
+    fn new(start: f64) -> Self {
+        Self { best: 0.0, good: 0.0, bad: None, rate: start, failed_once: false, refinements: 0 }
     }
 
     fn next(&self) -> Option<f64> {
-        (self.refinements <= 4 && self.rate <= self.limit).then_some(self.rate)
+        (self.refinements <= 4 && (1.0..=HIGHEST_RATE).contains(&self.rate)).then_some(self.rate)
     }
 
-    fn result(&mut self, count: usize, received: usize, took: Duration) {
-        if received as f64 >= WANTED_SHARE * count as f64 && took < STEP.mul_f64(1.25) {
+    fn result(&mut self, count: usize, Step { received, took, until }: Step) {
+        let in_time = took < STEP.mul_f64(1.25) && until < STEP.mul_f64(1.5);
+        if received as f64 >= WANTED_SHARE * count as f64 && in_time {
             self.best = self.best.max(received as f64 / took.max(STEP).as_secs_f64());
             self.good = self.rate;
         } else if !std::mem::replace(&mut self.failed_once, true) {
@@ -244,7 +252,7 @@ impl Search {
         self.rate = match self.bad {
             None => self.rate * 2.0,
             Some(bad) => {
-                self.refinements += 1;
+                self.refinements += usize::from(self.good > 0.0);
                 if self.good == 0.0 { bad / 2.0 } else { (self.good * bad).sqrt() }
             }
         };

@@ -18,7 +18,7 @@ use rustls::{
 };
 
 pub use crate::{
-    client::{datagram_search, quantile, show},
+    client::{Step, datagram_search, quantile, show},
     usage::{cpu_seconds, resident_bytes},
 };
 

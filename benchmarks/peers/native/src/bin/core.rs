@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use native_peers::{
-    CHUNK, IDLE_SESSIONS, STREAMS, Task, WARM_UP, WARM_UP_SESSIONS, cpu_seconds, datagram_search, quantile,
-    read_file, ready, request, resident_bytes, show, task,
+    CHUNK, IDLE_SESSIONS, STREAMS, Step, Task, WARM_UP, WARM_UP_SESSIONS, cpu_seconds, datagram_search,
+    quantile, read_file, ready, request, resident_bytes, show, task,
 };
 use wt_reactor::{AcceptOptions, Config, ConnectRequest, Dir, Endpoint, Event, Handle, Read, Role, Verify};
 
@@ -330,8 +330,8 @@ impl Client {
         Ok(times)
     }
 
-    fn datagram_rate(&mut self, limit: f64) -> Result<f64> {
-        datagram_search(limit, |rate, count, payload| {
+    fn datagram_rate(&mut self, start: f64) -> Result<f64> {
+        datagram_search(start, |rate, count, payload| {
             let (before, begin, mut sent) = (self.number(b"n")?, Instant::now(), 0);
             while sent < count {
                 let due = count.min((begin.elapsed().as_secs_f64() * rate) as usize + 1);
@@ -342,13 +342,13 @@ impl Client {
                 thread::sleep(Duration::from_millis(1));
             }
             let took = begin.elapsed();
-            let (mut received, mut last) = (0, u64::MAX);
+            let (mut received, mut last, mut until) = (0, u64::MAX, took);
             while received != last {
-                last = received;
+                (last, until) = (received, begin.elapsed());
                 thread::sleep(Duration::from_millis(50));
                 received = self.number(b"n")? - before;
             }
-            Ok((received as usize, took))
+            Ok(Step { received: received as usize, took, until })
         })
     }
 
