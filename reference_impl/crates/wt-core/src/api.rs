@@ -11,12 +11,15 @@ use crate::{Dir, Draft, SessionId, StreamId};
 #[derive(Debug, Clone)]
 pub enum Input {
     /// The handshake is far enough to send, and the peer's transport parameters are known. Has to be the first
-    /// input. `control` is a unidirectional stream that the driver opened for the control stream.
+    /// input. The streams are unidirectional ones that the driver opened and writes nothing to by itself.
     Established {
         /// What the peer's transport parameters say
         facts: TransportFacts,
-        /// A fresh unidirectional stream of ours
+        /// For the control stream
         control: StreamId,
+        /// For QPACK, if the peer's limit allows that many; without them no dynamic table is used. Nothing is sent
+        /// on them before they are needed.
+        qpack: Option<QpackStreams>,
     },
     /// Bytes of a stream, in order, for every stream that the core reads (see [`Feed`]). `data` may be empty.
     StreamData {
@@ -52,6 +55,15 @@ pub enum Input {
     ConnectionLost,
 }
 
+/// Our two streams for QPACK instructions (RFC 9204 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QpackStreams {
+    /// For the encoder
+    pub encoder: StreamId,
+    /// For the decoder
+    pub decoder: StreamId,
+}
+
 /// Facts of the QUIC connection that the drafts refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransportFacts {
@@ -81,7 +93,7 @@ pub enum Feed {
 /// Something that the driver has to do on the QUIC connection, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Append to a stream (control and CONNECT streams only), and finish it if `fin`.
+    /// Append to a stream (control, QPACK and CONNECT streams only), and finish it if `fin`.
     Write {
         /// The stream
         stream: StreamId,

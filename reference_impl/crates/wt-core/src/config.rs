@@ -20,11 +20,19 @@ pub struct Config {
     pub initial_max_streams_bidi: u64,
     /// SETTINGS_WT_INITIAL_MAX_STREAMS_UNI (-16 §5.5.1)
     pub initial_max_streams_uni: u64,
+    /// SETTINGS_QPACK_MAX_TABLE_CAPACITY: bytes of the table that the peer's encoder may use here (RFC 9204 §3.2.3);
+    /// 0 switches that off, as -16 §2.1 permits
+    pub qpack_max_table_capacity: u64,
+    /// SETTINGS_QPACK_BLOCKED_STREAMS: requests that may wait for the peer's encoder stream (RFC 9204 §2.1.2)
+    pub qpack_blocked_streams: u64,
+    /// Bytes of a table at the peer that our encoder uses, if the peer allows as many; 0 switches that off
+    pub qpack_encoder_capacity: u64,
     /// SETTINGS_MAX_FIELD_SECTION_SIZE, in bytes of RFC 9114 §4.2.2 (name + value + 32 for each field)
     pub max_field_section_size: u64,
     /// Largest SETTINGS frame that is accepted, in bytes
     pub max_settings_size: u64,
-    /// Bytes of the CONNECT stream that are kept before the request is answered (-16 §3.2)
+    /// Bytes of the CONNECT stream that are kept before the request is answered (-16 §3.2), and before it can be read
+    /// (RFC 9204 §2.1.2)
     pub max_early_capsule_bytes: usize,
     /// Largest DATAGRAM capsule that is delivered; larger ones are skipped unseen (RFC 9297 §3.5)
     pub max_datagram_capsule: u64,
@@ -61,6 +69,10 @@ pub struct RememberedSettings {
     pub h3_datagram: bool,
     /// SETTINGS_MAX_FIELD_SECTION_SIZE, `u64::MAX` where none was sent
     pub max_field_section_size: u64,
+    /// SETTINGS_QPACK_MAX_TABLE_CAPACITY (RFC 9204 §3.2.3)
+    pub qpack_max_table_capacity: u64,
+    /// SETTINGS_QPACK_BLOCKED_STREAMS
+    pub qpack_blocked_streams: u64,
 }
 
 impl Default for Config {
@@ -72,6 +84,9 @@ impl Default for Config {
             max_data_window: 16 << 20,
             initial_max_streams_bidi: 256,
             initial_max_streams_uni: 256,
+            qpack_max_table_capacity: 4 << 10,
+            qpack_blocked_streams: 16,
+            qpack_encoder_capacity: 4 << 10,
             max_field_section_size: 16 << 10,
             max_settings_size: 4 << 10,
             max_early_capsule_bytes: 8 << 10,

@@ -4,6 +4,10 @@ use bytes::BytesMut;
 
 use crate::{Config, Draft, FlowSwitch, RememberedSettings, Role, code, frame, varint};
 
+/// SETTINGS_QPACK_MAX_TABLE_CAPACITY (RFC 9204 §5)
+pub const QPACK_MAX_TABLE_CAPACITY: u64 = 0x01;
+/// SETTINGS_QPACK_BLOCKED_STREAMS (RFC 9204 §5)
+pub const QPACK_BLOCKED_STREAMS: u64 = 0x07;
 /// SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §7.2.4.1)
 pub const MAX_FIELD_SECTION_SIZE: u64 = 0x06;
 /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 9220)
@@ -18,6 +22,9 @@ pub const WT_INITIAL_MAX_DATA: u64 = 0x2b61;
 pub const WT_INITIAL_MAX_STREAMS_UNI: u64 = 0x2b64;
 /// SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI
 pub const WT_INITIAL_MAX_STREAMS_BIDI: u64 = 0x2b65;
+
+/// Largest table capacity that is offered: beyond it nothing is gained and 32-bit peers stumble
+const MAX_TABLE_CAPACITY: u64 = (1 << 30) - 1;
 
 /// Identifiers that HTTP/2 used and HTTP/3 forbids (RFC 9114 §11.2.2)
 const FORBIDDEN: [u64; 5] = [0x00, 0x02, 0x03, 0x04, 0x05];
@@ -42,6 +49,10 @@ impl Limits {
 /// What one side said in SETTINGS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// SETTINGS_QPACK_MAX_TABLE_CAPACITY, in bytes
+    pub qpack_max_table_capacity: u64,
+    /// SETTINGS_QPACK_BLOCKED_STREAMS
+    pub qpack_blocked_streams: u64,
     /// SETTINGS_MAX_FIELD_SECTION_SIZE, `u64::MAX` without
     pub max_field_section_size: u64,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL
@@ -59,6 +70,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            qpack_max_table_capacity: 0,
+            qpack_blocked_streams: 0,
             max_field_section_size: u64::MAX,
             connect_protocol: false,
             h3_datagram: false,
@@ -73,6 +86,8 @@ impl Settings {
     /// What this side sends.
     pub fn of(config: &Config, role: Role) -> Self {
         let mut settings = Self {
+            qpack_max_table_capacity: config.qpack_max_table_capacity.min(MAX_TABLE_CAPACITY),
+            qpack_blocked_streams: config.qpack_blocked_streams.min(varint::MAX),
             max_field_section_size: config.max_field_section_size,
             connect_protocol: role == Role::Server,
             h3_datagram: true,
@@ -99,6 +114,8 @@ impl Settings {
     pub fn encode(&self, grease: Option<u64>, out: &mut BytesMut) {
         let flag = |on: bool| u64::from(on);
         let mut pairs = vec![
+            (QPACK_MAX_TABLE_CAPACITY, self.qpack_max_table_capacity),
+            (QPACK_BLOCKED_STREAMS, self.qpack_blocked_streams),
             (ENABLE_CONNECT_PROTOCOL, flag(self.connect_protocol)),
             (H3_DATAGRAM, flag(self.h3_datagram)),
             (H3_DATAGRAM_DRAFT, flag(self.h3_datagram_draft)),
@@ -168,6 +185,8 @@ impl Settings {
             _ => Err("a flag is neither 0 nor 1"),
         };
         match identifier {
+            QPACK_MAX_TABLE_CAPACITY => self.qpack_max_table_capacity = value,
+            QPACK_BLOCKED_STREAMS => self.qpack_blocked_streams = value,
             MAX_FIELD_SECTION_SIZE => self.max_field_section_size = value,
             ENABLE_CONNECT_PROTOCOL => self.connect_protocol = flag()?,
             H3_DATAGRAM => self.h3_datagram = flag()?,
@@ -218,6 +237,8 @@ impl Settings {
             initial_max_streams_uni: self.limits.uni,
             h3_datagram: self.h3_datagram,
             max_field_section_size: self.max_field_section_size,
+            qpack_max_table_capacity: self.qpack_max_table_capacity,
+            qpack_blocked_streams: self.qpack_blocked_streams,
         }
     }
 
@@ -228,6 +249,14 @@ impl Settings {
             || self.limits.uni < before.initial_max_streams_uni
             || (before.h3_datagram && !self.h3_datagram)
             || self.max_field_section_size < before.max_field_section_size
+            || self.qpack_blocked_streams < before.qpack_blocked_streams
+    }
+
+    /// Whether a server that accepted 0-RTT gives another table capacity than the one that may be in use (RFC 9204
+    /// §3.2.3).
+    pub fn changes_table(&self, before: &RememberedSettings) -> bool {
+        before.qpack_max_table_capacity > 0
+            && self.qpack_max_table_capacity != before.qpack_max_table_capacity
     }
 }
 

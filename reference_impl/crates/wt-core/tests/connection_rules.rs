@@ -133,7 +133,13 @@ fn request_stream_frames() {
         row("-16 §4.3", Server, 4, [&get[..], &[0x40, 0x41, 0]].concat(), frame_error),
         row("-16 §4.3", Server, 4, [&frame_of(0x21, &[])[..], &[0x40, 0x41, 0]].concat(), frame_error),
         row("RFC 9114 §7.1", Server, 4, frame_of(0x01, &[0]), Some(code::QPACK_DECOMPRESSION_FAILED)),
-        row("RFC 9204 §4.5.1", Server, 4, frame_of(0x01, &[2, 0]), Some(code::QPACK_DECOMPRESSION_FAILED)),
+        row(
+            "RFC 9204 §4.5.1",
+            Server,
+            4,
+            frame_of(0x01, &[0xff, 2, 0]),
+            Some(code::QPACK_DECOMPRESSION_FAILED),
+        ),
         fin(row("RFC 9114 §7.1", Server, 4, vec![0x01, 5, 0], frame_error)),
         fin(row("RFC 9114 §7.1", Server, 4, vec![0x40], frame_error)),
         // RFC 9114 §4.1: no request, a stream error
@@ -197,7 +203,7 @@ fn unidirectional_streams() {
             on("RFC 9204 §4.2", vec![3], None),
             fin(on("RFC 9204 §4.2", vec![2], Some(code::H3_CLOSED_CRITICAL_STREAM))),
             fin(on("RFC 9204 §4.2", vec![3], Some(code::H3_CLOSED_CRITICAL_STREAM))),
-            on("RFC 9204 §4.3.1", vec![2, 0x21], Some(code::QPACK_ENCODER_STREAM_ERROR)),
+            on("RFC 9204 §4.3.1", vec![2, 0x3f, 0xe2, 0x1f], Some(code::QPACK_ENCODER_STREAM_ERROR)),
             on("RFC 9204 §4.4.1", vec![3, 0x80], Some(code::QPACK_DECODER_STREAM_ERROR)),
             on("RFC 9204 §4.4.3", vec![3, 0x00], Some(code::QPACK_DECODER_STREAM_ERROR)),
         ]);

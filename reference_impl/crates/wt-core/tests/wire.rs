@@ -11,8 +11,8 @@ use bytes::Bytes;
 use common::FACTS;
 use proptest::prelude::*;
 use wt_core::{
-    AcceptOptions, Action, Config, ConnectRequest, Connection, Dir, Draft, Event, Feed, Input, Role,
-    SessionEnd, SessionId, StreamId,
+    AcceptOptions, Action, Config, ConnectRequest, Connection, Dir, Draft, Event, Feed, Input, QpackStreams,
+    Role, SessionEnd, SessionId, StreamId,
 };
 
 /// What one side has sent on a stream and the other not yet read
@@ -59,7 +59,8 @@ impl End {
             closed: None,
         };
         let control = end.open(Dir::Uni);
-        end.conn.handle(Input::Established { facts: FACTS, control });
+        let qpack = Some(QpackStreams { encoder: end.open(Dir::Uni), decoder: end.open(Dir::Uni) });
+        end.conn.handle(Input::Established { facts: FACTS, control, qpack });
         end
     }
 

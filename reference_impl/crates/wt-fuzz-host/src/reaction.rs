@@ -48,7 +48,7 @@ pub(crate) fn ready(role: Role) -> Connection {
         Role::Client => (2, 3, Role::Server),
         Role::Server => (3, 2, Role::Client),
     };
-    conn.handle(Input::Established { facts, control: StreamId(ours) });
+    conn.handle(Input::Established { facts, control: StreamId(ours), qpack: None });
     conn.handle(Input::StreamData { stream: StreamId(theirs), data: control_stream(peer), fin: false });
     conn
 }

@@ -1,6 +1,6 @@
 //! The client's side of requests: asking for a session, and what the server answers (-16 §3.2, §3.3).
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     Connection, Stream,
@@ -12,7 +12,7 @@ use crate::{
     ConnectError, ConnectRequest, Draft, Event, Field, Pooling, Rejection, Role, SessionEnd, SessionId,
     SessionResponse, StreamId, UnofferedProtocol, code,
     fields::{self, ResponseHead},
-    frame, protocols, qpack,
+    protocols, qpack,
 };
 
 /// Statuses that have no content and so no tunnel (RFC 9297 §3.2)
@@ -64,9 +64,7 @@ impl Connection {
         if qpack::section_size(&fields) > max_size {
             return Err(ConnectError::TooLarge);
         }
-        let mut out = BytesMut::with_capacity(128);
-        frame::encode(frame::HEADERS, &qpack::encode(&fields), &mut out);
-        self.write(stream, out.freeze(), false);
+        self.write_section(stream, &fields, false);
         let session = SessionId(stream);
         let state = self.new_session(draft, request.protocols, request.require_protocol);
         self.sessions.insert(session, state);

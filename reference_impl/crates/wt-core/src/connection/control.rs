@@ -138,11 +138,18 @@ impl Connection {
         let peer = Settings::decode(payload, self.role, &self.config.drafts)
             .map_err(|(code, why)| Fault(code, why))?;
         let resumed = self.facts.is_some_and(|facts| facts.early_data_accepted);
-        if let (true, Some(before)) = (resumed, &self.config.remembered)
-            && peer.reduces(before)
-        {
-            return Err(Fault(code::H3_SETTINGS_ERROR, "a setting is below the one that 0-RTT was based on"));
+        if let (true, Some(before)) = (resumed, &self.config.remembered) {
+            if peer.reduces(before) {
+                return Err(Fault(
+                    code::H3_SETTINGS_ERROR,
+                    "a setting is below the one that 0-RTT was based on",
+                ));
+            }
+            if peer.changes_table(before) {
+                return Err(Fault(code::QPACK_DECODER_STREAM_ERROR, "another table capacity than for 0-RTT"));
+            }
         }
+        self.compression.allow(&self.config, &peer);
         let settings = self.peer.insert(peer);
         let shared: Vec<Draft> =
             self.config.drafts.iter().copied().filter(|draft| settings.newest(&[*draft]).is_some()).collect();

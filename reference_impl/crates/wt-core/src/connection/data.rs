@@ -61,7 +61,7 @@ impl Connection {
     pub fn bind_stream(&mut self, session: SessionId, stream: StreamId) -> Result<Bytes, OpenError> {
         let dir = stream.dir();
         let in_use = self.data.contains_key(&stream) || self.streams.contains_key(&stream);
-        if in_use || stream.initiator() != self.role || self.control == Some(stream) {
+        if in_use || stream.initiator() != self.role || self.owns_critical(stream) {
             return Err(OpenError::BadStream);
         }
         self.check_open(session, dir)?;

@@ -40,7 +40,7 @@ impl Connection {
         let is_plain = matches!(self.streams.get(&id), Some(Stream::Request(request)) if request.is_plain());
         if is_plain && self.role == Role::Server {
             self.streams.remove(&id);
-            self.stop(id, code::H3_DATAGRAM_ERROR);
+            self.stop_request(id, code::H3_DATAGRAM_ERROR);
         }
     }
 }

@@ -10,8 +10,7 @@ use super::{
     request::RequestStream,
 };
 use crate::{
-    Dir, Event, Feed, Role, SessionId, StreamId, code, early::HeldStream, flow::Violation, frame, qpack,
-    varint,
+    Dir, Event, Feed, Role, SessionId, StreamId, code, early::HeldStream, flow::Violation, frame, varint,
 };
 
 /// Control stream (RFC 9114 §6.2.1)
@@ -19,9 +18,9 @@ pub(super) const CONTROL_STREAM: u64 = 0x00;
 /// Push stream (RFC 9114 §6.2.2)
 const PUSH_STREAM: u64 = 0x01;
 /// QPACK encoder stream (RFC 9204 §4.2)
-const ENCODER_STREAM: u64 = 0x02;
+pub(super) const ENCODER_STREAM: u64 = 0x02;
 /// QPACK decoder stream (RFC 9204 §4.2)
-const DECODER_STREAM: u64 = 0x03;
+pub(super) const DECODER_STREAM: u64 = 0x03;
 /// Unidirectional WebTransport stream (-16 §4.2)
 pub(super) const WT_UNI_STREAM: u64 = 0x54;
 
@@ -127,10 +126,8 @@ impl Connection {
     fn typed_stream(&mut self, id: StreamId, kind: u64, data: Bytes, fin: bool) -> Result<Feed, Fault> {
         let (seen, stream) = match (kind, self.role) {
             (CONTROL_STREAM, _) => (&mut self.critical.control, Stream::Control(ControlStream::new())),
-            (ENCODER_STREAM, _) => (&mut self.critical.encoder, Stream::Encoder(qpack::EncoderInstructions)),
-            (DECODER_STREAM, _) => {
-                (&mut self.critical.decoder, Stream::Decoder(qpack::DecoderInstructions::default()))
-            }
+            (ENCODER_STREAM, _) => (&mut self.critical.encoder, Stream::Encoder),
+            (DECODER_STREAM, _) => (&mut self.critical.decoder, Stream::Decoder),
             (PUSH_STREAM, Role::Server) => {
                 return Err(Fault(code::H3_STREAM_CREATION_ERROR, "a client opened a push stream"));
             }

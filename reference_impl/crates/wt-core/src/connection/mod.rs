@@ -4,6 +4,7 @@
 //! it. A rule that the peer broke travels up as a [`Fault`] and closes the connection here.
 
 mod client;
+mod compression;
 mod control;
 mod data;
 mod datagram;
@@ -18,17 +19,17 @@ use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 
 use crate::{
-    Action, Config, Draft, Event, Feed, Input, RememberedSettings, Role, SessionEnd, SessionId, StreamId,
-    TransportFacts, code, early::Early, fields::RequestHead, frame, gone::Gone, settings::Settings, varint,
+    Action, Config, Draft, Event, Feed, Input, QpackStreams, RememberedSettings, Role, SessionEnd, SessionId,
+    StreamId, TransportFacts, code, early::Early, fields::RequestHead, frame, gone::Gone, settings::Settings,
+    varint,
 };
+use compression::Compression;
 use control::ControlStream;
 use data::DataStream;
 use incoming::Head;
 use request::RequestStream;
 pub use session::EXPORTER_LABEL;
 use session::Session;
-
-use crate::qpack::{DecoderInstructions, EncoderInstructions};
 
 /// A connection error: its HTTP/3 code and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +43,9 @@ enum Stream {
     /// The peer's control stream
     Control(ControlStream),
     /// The peer's QPACK encoder stream
-    Encoder(EncoderInstructions),
+    Encoder,
     /// The peer's QPACK decoder stream
-    Decoder(DecoderInstructions),
+    Decoder,
     /// Requests and responses, CONNECT streams among them
     Request(RequestStream),
 }
@@ -67,6 +68,7 @@ pub struct Connection {
     facts: Option<TransportFacts>,
     /// Our control stream
     control: Option<StreamId>,
+    compression: Compression,
     peer: Option<Settings>,
     draft: Option<Draft>,
     critical: Critical,
@@ -98,6 +100,7 @@ impl Connection {
             closed: false,
             facts: None,
             control: None,
+            compression: Compression::default(),
             peer: None,
             draft: None,
             critical: Critical::default(),
@@ -124,8 +127,8 @@ impl Connection {
             return Feed::Discard;
         }
         let result = match input {
-            Input::Established { facts, control } => {
-                self.established(facts, control);
+            Input::Established { facts, control, qpack } => {
+                self.established(facts, control, qpack);
                 Ok(Feed::Core)
             }
             Input::StreamData { stream, data, fin } => self.stream_data(stream, data, fin),
@@ -224,7 +227,11 @@ impl Connection {
     }
 
     /// Opens the control stream: type, SETTINGS and a reserved frame (RFC 9114 §6.2.1, §7.2.8).
-    fn established(&mut self, facts: TransportFacts, control: StreamId) {
+    fn established(&mut self, facts: TransportFacts, control: StreamId, qpack: Option<QpackStreams>) {
+        if qpack.is_none() {
+            (self.ours.qpack_max_table_capacity, self.ours.qpack_blocked_streams) = (0, 0);
+        }
+        self.compression = Compression::new(&self.ours, qpack);
         let mut out = BytesMut::with_capacity(128);
         varint::encode(incoming::CONTROL_STREAM, &mut out);
         self.ours.encode(self.config.grease, &mut out);
@@ -251,16 +258,8 @@ impl Connection {
             Some(mut critical) => {
                 match &mut critical {
                     Stream::Control(control) => self.control_data(control, &mut data)?,
-                    Stream::Encoder(encoder) => {
-                        encoder
-                            .read(&data)
-                            .map_err(|error| Fault(code::QPACK_ENCODER_STREAM_ERROR, error.0))?;
-                    }
-                    Stream::Decoder(decoder) => {
-                        decoder
-                            .read(&data)
-                            .map_err(|error| Fault(code::QPACK_DECODER_STREAM_ERROR, error.0))?;
-                    }
+                    Stream::Encoder => self.encoder_data(&data)?,
+                    Stream::Decoder => self.decoder_data(&data)?,
                     Stream::Head(_) | Stream::Request(_) => {}
                 }
                 if fin {
@@ -282,10 +281,11 @@ impl Connection {
             return Ok(());
         }
         match self.streams.remove(&id) {
-            Some(Stream::Control(_) | Stream::Encoder(_) | Stream::Decoder(_)) => {
+            Some(Stream::Control(_) | Stream::Encoder | Stream::Decoder) => {
                 Err(Fault(code::H3_CLOSED_CRITICAL_STREAM, "a critical stream was reset"))
             }
             Some(Stream::Request(request)) => {
+                self.cancel_sections(id);
                 self.request_reset(id, request, code);
                 Ok(())
             }
@@ -293,6 +293,8 @@ impl Connection {
             Some(Stream::Head(_)) | None => {
                 if id.dir() == crate::Dir::Bidi && id.initiator() != self.role {
                     self.reset(id, code::H3_REQUEST_INCOMPLETE);
+                    // There may have been a section in what never came
+                    self.cancel_sections(id);
                 }
                 Ok(())
             }
@@ -300,8 +302,8 @@ impl Connection {
     }
 
     fn stream_stopped(&mut self, id: StreamId, code: u64) -> Result<(), Fault> {
-        if self.control == Some(id) {
-            return Err(Fault(code::H3_CLOSED_CRITICAL_STREAM, "the control stream was stopped"));
+        if self.owns_critical(id) {
+            return Err(Fault(code::H3_CLOSED_CRITICAL_STREAM, "a critical stream was stopped"));
         }
         if self.data.contains_key(&id) {
             self.data_stopped(id, code);
@@ -322,6 +324,11 @@ impl Connection {
             self.reset(id, code);
         }
         Ok(())
+    }
+
+    /// Whether the stream is our control stream or one of our QPACK streams.
+    pub fn owns_critical(&self, id: StreamId) -> bool {
+        self.control == Some(id) || self.compression.owns(id)
     }
 
     /// Counts what has no effect; too much of it is a connection error (RFC 9114 §10.5).

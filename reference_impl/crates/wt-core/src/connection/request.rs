@@ -3,13 +3,12 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Connection, Fault, Stream, incoming::Head};
+use super::{Connection, Fault, Stream, compression::Waiting, incoming::Head};
 use crate::{
     Feed, Rejection, Role, SessionEnd, SessionId, StreamId,
     capsule::{Capsule, CapsuleReader},
     code,
     frame::{self, Place, Verdict},
-    qpack::{self, DecodeError},
     tlv::{Piece, Reader},
 };
 
@@ -51,7 +50,7 @@ pub(super) struct RequestStream {
     /// Bytes read before the current input
     consumed: u64,
     /// Field sections read: of a plain request the second is trailers
-    sections: u8,
+    pub(super) sections: u8,
     /// A frame came before the first HEADERS
     frames_before: bool,
     pub(super) capsules: Option<CapsuleReader>,
@@ -63,13 +62,19 @@ pub(super) struct RequestStream {
     pub(super) send_open: bool,
     /// The request was one for a session.
     pub(super) wants_session: bool,
+    /// A field section that refers to entries that have not come
+    pub(super) waiting: Option<Box<Waiting>>,
+    /// The sections of this stream are not read any more.
+    pub(super) skips_sections: bool,
 }
 
 /// Whether the stream is still read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Go,
     Done,
+    /// This field section has to wait for the peer's encoder stream.
+    Wait(BytesMut),
 }
 
 impl RequestStream {
@@ -87,6 +92,8 @@ impl RequestStream {
             early_fin: false,
             send_open: true,
             wants_session: false,
+            waiting: None,
+            skips_sections: false,
         }
     }
 
@@ -122,6 +129,9 @@ impl Connection {
         mut data: Bytes,
         fin: bool,
     ) -> Result<Feed, Fault> {
+        if request.waiting.is_some() {
+            return Ok(self.keep_behind(id, request, &data, fin));
+        }
         let length = data.len();
         while let Some(piece) = request.reader.next(&mut data) {
             let step = match piece {
@@ -143,13 +153,15 @@ impl Connection {
                     Frame::Skipped | Frame::Oversized => Step::Go,
                 },
                 Piece::End => match std::mem::replace(&mut request.frame, Frame::Skipped) {
-                    Frame::Headers(section) => self.field_section(id, &mut request, &section)?,
+                    Frame::Headers(section) => self.field_section(id, &mut request, section)?,
                     Frame::Oversized => self.oversized_section(id, &mut request),
                     Frame::Data | Frame::Skipped => Step::Go,
                 },
             };
-            if step == Step::Done {
-                return Ok(Feed::Discard);
+            match step {
+                Step::Go => {}
+                Step::Done => return Ok(Feed::Discard),
+                Step::Wait(section) => return Ok(self.wait(id, request, section, &data, fin)),
             }
         }
         if fin {
@@ -202,48 +214,10 @@ impl Connection {
             _ if !asking && request.sections > 1 => {
                 Err(Fault(code::H3_FRAME_UNEXPECTED, "HEADERS after trailers"))
             }
-            _ if length > self.config.max_field_section_size => Ok(Frame::Oversized),
+            _ if request.skips_sections || length > self.config.max_field_section_size => {
+                Ok(Frame::Oversized)
+            }
             _ => Ok(Frame::Headers(BytesMut::new())),
-        }
-    }
-
-    fn field_section(
-        &mut self,
-        id: StreamId,
-        request: &mut RequestStream,
-        section: &[u8],
-    ) -> Result<Step, Fault> {
-        let fields = match qpack::decode(section, self.config.max_field_section_size) {
-            Ok(fields) => fields,
-            Err(DecodeError::TooLarge) => return Ok(self.oversized_section(id, request)),
-            Err(DecodeError::Failed(reason)) => return Err(Fault(code::QPACK_DECOMPRESSION_FAILED, reason)),
-        };
-        request.sections = request.sections.saturating_add(1);
-        Ok(match request.phase {
-            Phase::Start => self.request_fields(id, request, fields),
-            Phase::Asking => self.response_fields(id, request, fields),
-            // Trailers: pseudo-header fields make them malformed (RFC 9114 §4.3)
-            _ if fields.iter().any(|(name, _)| name.first() == Some(&b':')) => {
-                self.stop(id, code::H3_MESSAGE_ERROR);
-                Step::Done
-            }
-            _ => Step::Go,
-        })
-    }
-
-    fn oversized_section(&mut self, id: StreamId, request: &mut RequestStream) -> Step {
-        request.sections = request.sections.saturating_add(1);
-        match request.phase {
-            // RFC 9114 §4.2.2
-            Phase::Start => {
-                self.respond(id, request, 431, &[]);
-                Step::Go
-            }
-            Phase::Asking => {
-                self.abandon(SessionId(id), Rejection::Malformed("the response is too large"));
-                Step::Done
-            }
-            _ => Step::Go,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The server's side of requests: which become sessions, and the answers (RFC 9114 §4.1, -16 §3).
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     Connection, Fault, Stream,
@@ -10,7 +10,7 @@ use crate::{
     AcceptOptions, Draft, Event, Field, Pooling, Role, SessionEnd, SessionError, SessionId, SessionRequest,
     StreamId, code,
     fields::{self, RequestHead},
-    frame, protocols, qpack,
+    protocols,
 };
 
 /// The field that says that capsules are used (RFC 9297 §3.4)
@@ -35,11 +35,11 @@ impl Connection {
         }
         let marks = [Some(CAPSULE_PROTOCOL), state.draft.facts().response_mark];
         headers.extend(marks.into_iter().flatten().map(|(name, value)| (name.into(), value.into())));
-        let response = encode_response(200, &headers)?;
+        let response = response_fields(200, &headers)?;
         let Some(Stream::Request(mut request)) = self.streams.remove(&session.0) else {
             return Err(SessionError::Unknown);
         };
-        self.write(session.0, response, false);
+        self.write_section(session.0, &response, false);
         if self.begin_tunnel(session, &mut request) {
             self.process_early(session, request);
         }
@@ -56,7 +56,7 @@ impl Connection {
         if !(300..600).contains(&status) {
             return Err(SessionError::Invalid("a refusal has a status from 300 to 599"));
         }
-        encode_response(status, headers)?;
+        response_fields(status, headers)?;
         if let Some(Stream::Request(mut request)) = self.streams.remove(&session.0) {
             self.respond(session.0, &mut request, status, headers);
             if !request.early_fin {
@@ -203,10 +203,10 @@ impl Connection {
         if status == 405 && fields::value(&headers, "allow").is_none() {
             headers.push((Bytes::from_static(b"allow"), Bytes::new()));
         }
-        if let Ok(response) = encode_response(status, &headers)
+        if let Ok(response) = response_fields(status, &headers)
             && std::mem::replace(&mut request.send_open, false)
         {
-            self.write(id, response, true);
+            self.write_section(id, &response, true);
         }
         request.early.clear();
         self.forget_request(SessionId(id));
@@ -216,7 +216,7 @@ impl Connection {
     fn process_early(&mut self, session: SessionId, mut request: RequestStream) {
         let early = std::mem::take(&mut request.early).freeze();
         match self.tunnel_data(session, &mut request, early) {
-            Ok(Step::Done) => {}
+            Ok(Step::Done | Step::Wait(_)) => {}
             Ok(Step::Go) if request.early_fin => self.request_fin(session.0, request),
             Ok(Step::Go) => {
                 self.streams.insert(session.0, Stream::Request(request));
@@ -226,14 +226,12 @@ impl Connection {
     }
 }
 
-/// A HEADERS frame with `:status`.
-fn encode_response(status: u16, headers: &[Field]) -> Result<Bytes, SessionError> {
+/// The fields of a response.
+fn response_fields(status: u16, headers: &[Field]) -> Result<Vec<Field>, SessionError> {
     let mut all = vec![(Bytes::from_static(b":status"), Bytes::from(status.to_string()))];
     if headers.iter().any(|(name, value)| !fields::is_name(name) || !fields::is_value(value)) {
         return Err(SessionError::Invalid("a field that cannot be sent"));
     }
     all.extend_from_slice(headers);
-    let mut out = BytesMut::with_capacity(64);
-    frame::encode(frame::HEADERS, &qpack::encode(&all), &mut out);
-    Ok(out.freeze())
+    Ok(all)
 }

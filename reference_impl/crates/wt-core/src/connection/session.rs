@@ -212,7 +212,7 @@ impl Connection {
     pub(super) fn cut_connect_stream(&mut self, session: SessionId, code: u64) {
         self.streams.remove(&session.0);
         self.reset(session.0, code);
-        self.stop(session.0, code);
+        self.stop_request(session.0, code);
     }
 
     /// A client's request that came to nothing.

@@ -1,81 +1,223 @@
-//! The peer's encoder and decoder streams where neither side uses the dynamic table (RFC 9204 §4.3, §4.4).
+//! Instructions on the encoder and the decoder stream (RFC 9204 §4.3, §4.4): what is read and what is sent.
 
-/// A connection error on a QPACK stream.
+use bytes::{Bytes, BytesMut};
+
+use super::primitives::{Input, RawString, ReadError, put_integer, put_string};
+use crate::StreamId;
+
+/// A connection error on a QPACK stream: QPACK_ENCODER_STREAM_ERROR or QPACK_DECODER_STREAM_ERROR (RFC 9204 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InstructionError(pub &'static str);
 
-/// Instructions of the peer's encoder. With capacity 0 the only valid one sets the capacity to 0.
-#[derive(Debug, Default, Clone)]
-pub struct EncoderInstructions;
+/// The name of an entry to insert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NameOf {
+    Static(u64),
+    /// Relative index (RFC 9204 §3.2.5)
+    Dynamic(u64),
+    Literal(Bytes),
+}
 
-impl EncoderInstructions {
-    /// Reads the next bytes.
-    pub fn read(&mut self, input: &[u8]) -> Result<(), InstructionError> {
-        // Set Dynamic Table Capacity (001 and five bits) to 0 is this one byte; a longer encoding of 0 does
-        // not exist. Everything else inserts, or asks for more than was allowed (RFC 9204 §3.2.2, §4.3.1).
-        match input.iter().all(|byte| *byte == 0b0010_0000) {
-            true => Ok(()),
-            false => Err(InstructionError("an instruction for a table that has no capacity")),
+/// Instructions of an encoder (RFC 9204 §4.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum EncoderInstruction {
+    SetCapacity(u64),
+    Insert(NameOf, Bytes),
+    /// Relative index
+    Duplicate(u64),
+}
+
+impl EncoderInstruction {
+    /// Reads one whose strings have at most `max_string` bytes on the wire.
+    fn read(input: &mut Input, max_string: usize) -> Result<Self, ReadError> {
+        // The strings are decoded only when all of the instruction has come, so that this happens once
+        let with_value =
+            |input: &mut Input, name: NameOf| Ok(Self::Insert(name, input.string(7, max_string)?.decode()?));
+        match input.peek().ok_or(ReadError::Incomplete)? {
+            0x80.. => {
+                let (flags, index) = input.integer(6)?;
+                let is_static = flags & 0x40 != 0;
+                with_value(input, if is_static { NameOf::Static(index) } else { NameOf::Dynamic(index) })
+            }
+            0x40..0x80 => {
+                let name: RawString = input.string(5, max_string)?;
+                let value = input.string(7, max_string)?;
+                Ok(Self::Insert(NameOf::Literal(name.decode()?), value.decode()?))
+            }
+            0x20..0x40 => Ok(Self::SetCapacity(input.integer(5)?.1)),
+            _ => Ok(Self::Duplicate(input.integer(5)?.1)),
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        match self {
+            Self::SetCapacity(capacity) => put_integer(0b0010_0000, 5, *capacity, out),
+            Self::Insert(name, value) => {
+                match name {
+                    NameOf::Static(index) => put_integer(0b1100_0000, 6, *index, out),
+                    NameOf::Dynamic(index) => put_integer(0b1000_0000, 6, *index, out),
+                    NameOf::Literal(name) => put_string(0b0100_0000, 5, name, out),
+                }
+                put_string(0, 7, value, out);
+            }
+            Self::Duplicate(index) => put_integer(0, 5, *index, out),
         }
     }
 }
 
-/// Instructions of the peer's decoder. As nothing is inserted, only Stream Cancellation is valid.
-#[derive(Debug, Default, Clone)]
-pub struct DecoderInstructions {
-    /// Bytes of an integer that continues, 0 between instructions
-    continued: u8,
+/// Instructions of a decoder (RFC 9204 §4.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DecoderInstruction {
+    SectionAcknowledgment(StreamId),
+    StreamCancellation(StreamId),
+    InsertCountIncrement(u64),
 }
 
-impl DecoderInstructions {
-    /// Reads the next bytes.
-    pub fn read(&mut self, input: &[u8]) -> Result<(), InstructionError> {
-        for byte in input {
-            if self.continued > 0 {
-                self.continued = if byte & 0x80 == 0 { 0 } else { self.continued + 1 };
-                // More than 62 bits (RFC 9204 §4.1.1)
-                if self.continued > 9 {
-                    return Err(InstructionError("an integer is too large"));
+impl DecoderInstruction {
+    fn read(input: &mut Input) -> Result<Self, ReadError> {
+        Ok(match input.peek().ok_or(ReadError::Incomplete)? {
+            0x80.. => Self::SectionAcknowledgment(StreamId(input.integer(7)?.1)),
+            0x40..0x80 => Self::StreamCancellation(StreamId(input.integer(6)?.1)),
+            _ => Self::InsertCountIncrement(input.integer(6)?.1),
+        })
+    }
+
+    pub(super) fn write(self, out: &mut BytesMut) {
+        match self {
+            Self::SectionAcknowledgment(stream) => put_integer(0b1000_0000, 7, stream.0, out),
+            Self::StreamCancellation(stream) => put_integer(0b0100_0000, 6, stream.0, out),
+            Self::InsertCountIncrement(increment) => put_integer(0, 6, increment, out),
+        }
+    }
+}
+
+/// Bytes of an instruction that is not complete. At most its two strings and a few bytes.
+#[derive(Debug, Default)]
+pub(super) struct Unread(BytesMut);
+
+impl Unread {
+    /// Every instruction of an encoder that is complete now, `each` at a time.
+    pub(super) fn encoder_instructions(
+        &mut self,
+        data: &[u8],
+        max_string: usize,
+        each: impl FnMut(EncoderInstruction) -> Result<(), InstructionError>,
+    ) -> Result<(), InstructionError> {
+        self.instructions(data, |input| EncoderInstruction::read(input, max_string), each)
+    }
+
+    /// The same of a decoder.
+    pub(super) fn decoder_instructions(
+        &mut self,
+        data: &[u8],
+        each: impl FnMut(DecoderInstruction) -> Result<(), InstructionError>,
+    ) -> Result<(), InstructionError> {
+        self.instructions(data, DecoderInstruction::read, each)
+    }
+
+    fn instructions<T>(
+        &mut self,
+        data: &[u8],
+        read: impl Fn(&mut Input) -> Result<T, ReadError>,
+        mut each: impl FnMut(T) -> Result<(), InstructionError>,
+    ) -> Result<(), InstructionError> {
+        let mut before = std::mem::take(&mut self.0);
+        let whole = if before.is_empty() {
+            data
+        } else {
+            before.extend_from_slice(data);
+            &before[..]
+        };
+        let mut input = Input(whole);
+        loop {
+            let mut next = input;
+            match read(&mut next) {
+                Ok(instruction) => {
+                    input = next;
+                    each(instruction)?;
                 }
-                continue;
-            }
-            match byte >> 6 {
-                // Stream Cancellation: 01 and six bits (RFC 9204 §4.4.2)
-                0b01 => self.continued = u8::from(byte & 0x3f == 0x3f),
-                // Insert Count Increment: 00 and six bits (RFC 9204 §4.4.3)
-                0b00 => return Err(InstructionError("an increment beyond what was inserted")),
-                // Section Acknowledgment: 1 and seven bits (RFC 9204 §4.4.1)
-                _ => return Err(InstructionError("an acknowledgment of a section without references")),
+                Err(ReadError::Incomplete) => break,
+                Err(ReadError::Invalid(reason)) => return Err(InstructionError(reason)),
             }
         }
+        self.0 = BytesMut::from(input.0);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
-    #[test]
-    fn encoder_stream() {
-        let mut stream = EncoderInstructions;
-        assert!(stream.read(&[0x20, 0x20]).is_ok());
-        // Capacity 1; Insert with Name Reference; Insert with Literal Name; Duplicate
-        for byte in [0x21, 0xc1, 0x41, 0x00] {
-            assert!(stream.read(&[byte]).is_err(), "{byte:#x}");
-        }
+    fn encoder_instruction() -> impl Strategy<Value = EncoderInstruction> {
+        let text = || vec(any::<u8>(), 0..40).prop_map(Bytes::from);
+        let index = || 0u64..5000;
+        let name = prop_oneof![
+            index().prop_map(NameOf::Static),
+            index().prop_map(NameOf::Dynamic),
+            text().prop_map(NameOf::Literal)
+        ];
+        prop_oneof![
+            index().prop_map(EncoderInstruction::SetCapacity),
+            index().prop_map(EncoderInstruction::Duplicate),
+            (name, text()).prop_map(|(name, value)| EncoderInstruction::Insert(name, value)),
+        ]
     }
 
-    #[test]
-    fn decoder_stream() {
-        let mut stream = DecoderInstructions::default();
-        assert!(stream.read(&[0x44]).is_ok());
-        assert!(stream.read(&[0x7f]).is_ok());
-        assert!(stream.read(&[0xff]).is_ok());
-        assert!(stream.read(&[0x01, 0x40]).is_ok());
-        assert!(stream.read(&[0x00]).is_err(), "increment of 0");
-        assert!(stream.read(&[0x05]).is_err(), "increment of 5");
-        assert!(stream.read(&[0x80]).is_err(), "acknowledgment of stream 0");
-        assert!(DecoderInstructions::default().read(&[&[0x7f][..], &[0xff; 10]].concat()).is_err());
+    fn decoder_instruction() -> impl Strategy<Value = DecoderInstruction> {
+        use DecoderInstruction::*;
+        (0..=crate::varint::MAX, 0..3).prop_map(|(value, kind)| match kind {
+            0 => SectionAcknowledgment(StreamId(value)),
+            1 => StreamCancellation(StreamId(value)),
+            _ => InsertCountIncrement(value),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_cut_does_not_matter(
+            sent in vec(encoder_instruction(), 0..8),
+            answers in vec(decoder_instruction(), 0..8),
+            step in 1usize..50,
+        ) {
+            let mut bytes = BytesMut::new();
+            sent.iter().for_each(|instruction| instruction.write(&mut bytes));
+            let (mut unread, mut read) = (Unread::default(), Vec::new());
+            for chunk in bytes.chunks(step) {
+                let each = |instruction| { read.push(instruction); Ok(()) };
+                prop_assert_eq!(unread.encoder_instructions(chunk, 40, each), Ok(()));
+            }
+            prop_assert_eq!(read, sent);
+            prop_assert!(unread.0.is_empty());
+
+            let mut bytes = BytesMut::new();
+            answers.iter().for_each(|instruction| instruction.write(&mut bytes));
+            let mut read = Vec::new();
+            for chunk in bytes.chunks(step) {
+                let each = |instruction| { read.push(instruction); Ok(()) };
+                prop_assert_eq!(unread.decoder_instructions(chunk, each), Ok(()));
+            }
+            prop_assert_eq!(read, answers);
+        }
+
+        #[test]
+        fn takes_anything(chunks in vec(vec(any::<u8>(), 0..40), 0..8)) {
+            let mut unread = Unread::default();
+            for chunk in &chunks {
+                if unread.encoder_instructions(chunk, 100, |_| Ok(())).is_err() {
+                    break;
+                }
+                prop_assert!(unread.0.len() <= 2 * 100 + 20, "{}", unread.0.len());
+            }
+            let mut unread = Unread::default();
+            for chunk in &chunks {
+                if unread.decoder_instructions(chunk, |_| Ok(())).is_err() {
+                    break;
+                }
+                prop_assert!(unread.0.len() <= 10);
+            }
+        }
     }
 }

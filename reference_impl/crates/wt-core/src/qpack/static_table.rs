@@ -1,7 +1,7 @@
 //! The static table (RFC 9204 Appendix A).
 
 /// Name and value of each entry, at its index.
-pub(super) const STATIC_TABLE: [(&str, &str); 99] = [
+const STATIC_TABLE: [(&str, &str); 99] = [
     (":authority", ""),
     (":path", "/"),
     ("age", "0"),
@@ -102,3 +102,16 @@ pub(super) const STATIC_TABLE: [(&str, &str); 99] = [
     ("x-frame-options", "deny"),
     ("x-frame-options", "sameorigin"),
 ];
+
+/// The entry at an index.
+pub(super) fn get(index: u64) -> Option<&'static (&'static str, &'static str)> {
+    STATIC_TABLE.get(usize::try_from(index).ok()?)
+}
+
+/// Index of an entry with this name, and whether its value is this one too.
+pub(super) fn find(name: &[u8], value: &[u8]) -> Option<(u64, bool)> {
+    let mut named = (0..).zip(STATIC_TABLE).filter(|(_, entry)| entry.0.as_bytes() == name);
+    let first = named.clone().next()?.0;
+    let whole = named.find(|(_, entry)| entry.1.as_bytes() == value);
+    Some(whole.map_or((first, false), |(index, _)| (index, true)))
+}

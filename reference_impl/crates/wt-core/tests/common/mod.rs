@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use wt_core::{
-    AcceptOptions, Action, Config, ConnectRequest, Connection, Draft, Event, Feed, Input, Role, SessionEnd,
-    SessionId, StreamId, TransportFacts, capsule::Capsule, frame, qpack, varint,
+    AcceptOptions, Action, Config, ConnectRequest, Connection, Draft, Event, Feed, Input, QpackStreams, Role,
+    SessionEnd, SessionId, StreamId, TransportFacts, capsule::Capsule, frame, qpack, varint,
 };
 
 pub const FACTS: TransportFacts =
@@ -75,14 +75,20 @@ pub fn capsule_frame(kind: u64, value: &[u8]) -> Vec<u8> {
 pub struct Tester {
     pub conn: Connection,
     pub role: Role,
+    pub qpack: QpackStreams,
+    /// What was written on our QPACK encoder stream
+    pub to_decoder: Vec<u8>,
+    /// What was written on our QPACK decoder stream
+    pub to_encoder: Vec<u8>,
 }
 
 impl Tester {
     pub fn new(role: Role, config: Config, facts: TransportFacts) -> Self {
         let mut conn = Connection::new(Arc::new(config), role);
         let control = StreamId(if role == Role::Client { 2 } else { 3 });
-        conn.handle(Input::Established { facts, control });
-        Self { conn, role }
+        let qpack = QpackStreams { encoder: StreamId(control.0 + 400), decoder: StreamId(control.0 + 404) };
+        conn.handle(Input::Established { facts, control, qpack: Some(qpack) });
+        Self { conn, role, qpack, to_decoder: Vec::new(), to_encoder: Vec::new() }
     }
 
     /// A server whose client has sent `settings`.
@@ -132,8 +138,20 @@ impl Tester {
         self.conn.handle(Input::StreamStopped { stream: StreamId(stream), code });
     }
 
+    /// What is to be done, except for instructions of QPACK
     pub fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.conn.poll_action()).collect()
+        let mut actions: Vec<Action> = std::iter::from_fn(|| self.conn.poll_action()).collect();
+        actions.retain(|action| {
+            let Action::Write { stream, data, .. } = action else { return true };
+            let instructions = match *stream {
+                stream if stream == self.qpack.encoder => &mut self.to_decoder,
+                stream if stream == self.qpack.decoder => &mut self.to_encoder,
+                _ => return true,
+            };
+            instructions.extend_from_slice(data);
+            false
+        });
+        actions
     }
 
     pub fn events(&mut self) -> Vec<Event> {

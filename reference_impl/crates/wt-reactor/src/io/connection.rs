@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wt_channel::ConnectionFlow;
-use wt_core::{ConnectRequest, Input, SessionId, TransportFacts};
+use wt_core::{ConnectRequest, Input, QpackStreams, SessionId, TransportFacts};
 use wt_quic::{
     ConnectionError, ConnectionHandle, Dir, Endpoint, Event as QuicEvent, SendDatagramError, StreamEvent,
     StreamId, TransportErrorCode,
@@ -239,8 +239,20 @@ impl Connection {
             early_data_accepted: self.quic.side().is_client() && self.quic.accepted_0rtt(),
         };
         let control = wt_core::StreamId(control.into());
-        self.core.handle(Input::Established { facts, control });
+        let qpack = self.qpack_streams();
+        self.core.handle(Input::Established { facts, control, qpack });
         self.pump(sink);
+    }
+
+    /// Streams for QPACK, of which nothing is kept here before the core writes to one.
+    fn qpack_streams(&mut self) -> Option<QpackStreams> {
+        let encoder = self.next_stream(Dir::Uni)?;
+        let Some(decoder) = self.next_stream(Dir::Uni) else {
+            self.opens.give_back(encoder);
+            return None;
+        };
+        let [encoder, decoder] = [encoder, decoder].map(|id| wt_core::StreamId(id.into()));
+        Some(QpackStreams { encoder, decoder })
     }
 
     fn stream_event(&mut self, event: StreamEvent, sink: &mut Sink) {

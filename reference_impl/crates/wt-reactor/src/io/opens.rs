@@ -38,6 +38,11 @@ impl Opens {
         self.accounts.remove(&session);
     }
 
+    /// A stream that was not used after all.
+    pub(super) fn give_back(&mut self, id: StreamId) {
+        self.spare[id.dir() as usize].push_front(id);
+    }
+
     /// The application opens a stream.
     pub(super) fn saw(&mut self, session: Handle, dir: Dir) {
         if let Some(account) = self.accounts.get_mut(&session) {

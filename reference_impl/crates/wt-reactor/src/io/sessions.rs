@@ -10,7 +10,12 @@ use bytes::Bytes;
 use wt_channel::{SendFlow, SessionFlow};
 use wt_core::{Action, Rejection, SessionEnd, SessionId};
 
-use super::{commands::reject, connection::Connection, sink::Sink, stream::Reader};
+use super::{
+    commands::reject,
+    connection::Connection,
+    sink::Sink,
+    stream::{Reader, Sender, Stream},
+};
 use crate::message::{
     ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, Message, SessionEndSource,
     SessionInfo,
@@ -49,7 +54,8 @@ impl Connection {
         };
         match action {
             Action::Write { stream, data, fin } => {
-                if let Some(handle) = find(stream) {
+                let known = find(stream);
+                if let Some(handle) = known.or_else(|| self.critical_stream(stream, sink)) {
                     if let Some(stream) = self.streams.get_mut(&handle) {
                         stream.push(data, fin);
                     }
@@ -78,6 +84,17 @@ impl Connection {
                 self.end(ConnectionEnd { source, code, reason }, sink);
             }
         }
+    }
+
+    /// The first bytes of a stream that the core keeps for QPACK.
+    fn critical_stream(&mut self, stream: wt_core::StreamId, sink: &mut Sink) -> Option<Handle> {
+        if !self.core.owns_critical(stream) {
+            return None;
+        }
+        let id = wt_quic::VarInt::from_u64(stream.0).ok()?;
+        let handle = sink.handle();
+        self.insert(handle, Stream::new(id.into(), Reader::Done, Sender::Open));
+        Some(handle)
     }
 
     fn core_event(&mut self, event: wt_core::Event, sink: &mut Sink) {
