@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import signal
+import socket
 import ssl
 import urllib.request
 from collections.abc import Iterator
@@ -25,12 +26,22 @@ from pywebtransport.interop.metrics import FIGURES, PREFIX
 
 from conformance.peer.client import Peer
 from conformance.peer.codepoints import CapsuleType
+from conformance.peer.drafts import Draft
 from conformance.peer.openers import UdpOpener
 from conformance.peer.options import ConnectFailed, PeerOptions
 
 pytestmark = pytest.mark.usefixtures("built")
 
 CLIENT = ClientConfig(verify_mode=ssl.CERT_NONE)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -99,6 +110,37 @@ def test_the_second_signal_ends_at_once() -> None:
             status, lines = server.end()
         assert status == 0
         assert [json.loads(line)["event"] for line in lines if '"cut_short"' in line] == ["cut_short"]
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 on this machine")
+def test_both_families_are_served(run: Any) -> None:
+    async def main(port: int) -> None:
+        async with WebTransportClient(config=CLIENT) as client:
+            for host, seen in (("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")):
+                session = await client.connect(url=f"https://{host}:{port}/echo")
+                assert session.remote_address is not None
+                assert session.remote_address[0] == seen
+
+    with running("--host", "::", "--log-format", "json", "--log-level", "info") as server:
+        assert server.said[-1].startswith("listening on https://[::]:")
+        run(main(server.port))
+        remotes = [r["remote"] for r in server.stopped() if r["event"] == "connection_established"]
+    assert [remote.rpartition(":")[0] for remote in remotes] == ["127.0.0.1", "[::1]"]
+
+
+def test_a_client_that_resumes_is_served_in_one_round_trip_less() -> None:
+    """0-RTT is taken unless it is switched off; a request in it is answered after the handshake."""
+    for given_options, taken in ((), True), (("--no-early-data",), False):
+        with running(*given_options) as server:
+            with raw(server) as peer:
+                assert peer.wait(lambda: bool(peer.quic.session_tickets))
+                ticket = peer.quic.session_tickets[0]
+            opener = UdpOpener(url=f"{server.url}/echo", quic={"insecure": True, "session_ticket": ticket})
+            with Peer(opener, Draft.D16, PeerOptions(deadline=20.0)) as peer:
+                peer.start_h3()
+                session = peer.establish(wait=False)
+                assert peer.wait(lambda: session.established)
+                assert peer.quic.early_data_accepted is taken
 
 
 # Logs
@@ -291,6 +333,25 @@ def test_a_trace_of_each_connection_is_written(run: Any, tmp_path: Path) -> None
         assert (head["qlog_version"], head["qlog_format"]) == ("0.3", "JSON-SEQ")
         names = {event["name"] for event in events}
         assert {"transport:packet_sent", "transport:packet_received", "recovery:metrics_updated"} <= names
+
+
+def test_a_client_writes_traces_too(run: Any, tmp_path: Path) -> None:
+    async def main(url: str) -> None:
+        config = ClientConfig(verify_mode=ssl.CERT_NONE, qlog_folder=str(tmp_path))
+        async with WebTransportClient(config=config) as client:
+            await client.connect(url=f"{url}/echo")
+
+    with running() as server:
+        run(main(server.url))
+    (path,) = tmp_path.iterdir()
+    assert path.name.endswith("_client.sqlog")
+    assert len(read_trace(path)) > 5
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AssertionError, match="qlog: .*file"), running("--qlog", str(tmp_path / "file" / "x")):
+        pass
 
 
 def test_a_trace_is_bounded_in_size(run: Any, tmp_path: Path) -> None:

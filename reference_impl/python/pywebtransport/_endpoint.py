@@ -224,6 +224,7 @@ def core_settings(config: ClientConfig | ServerConfig) -> dict[str, Any]:
     settings.update({key: value for key, value in optional.items() if value is not None})
     if isinstance(config, ServerConfig):
         settings["max_connections"] = config.max_connections
+        settings["max_handshakes"] = config.max_handshakes
         settings["max_handshakes_per_address"] = config.max_handshakes_per_address
         settings["handshake_timeout"] = float(config.handshake_timeout)
         settings["early_data"] = config.early_data

@@ -274,6 +274,8 @@ class ServerConfig(BaseConfig):
     certfile: str
     keyfile: str
     verify_mode: ssl.VerifyMode = ssl.CERT_NONE
+    max_handshakes: int = 512
+    """Unfinished handshakes from which on every address has to prove itself with Retry."""
     max_handshakes_per_address: int = 256
     """Unfinished handshakes of one address from which on it has to prove it with Retry (RFC 9000 §8.1.2).
 
@@ -287,6 +289,7 @@ class ServerConfig(BaseConfig):
     _ranges: ClassVar[dict[str, _Range]] = {
         **_BASE_RANGES,
         "bind_port": (0, 65535),
+        "max_handshakes": (0, math.inf),
         "max_handshakes_per_address": (0, math.inf),
         "handshake_timeout": _TIME,
     }

@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 use loom::{model::Builder, sync::Arc, thread};
-use wt_channel::{Channel, SendFlow, model::Wake};
+use wt_channel::{Channel, ConnectionFlow, SendFlow, model::Wake};
 
 fn check(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
@@ -134,6 +134,28 @@ fn a_writer_is_told_of_room() {
             told.clear();
         }
         io.join().unwrap();
+    });
+}
+
+/// Room in the application for streams of the peer. Here the I/O thread is the one that waits.
+#[test]
+fn the_io_thread_is_told_of_room_for_streams() {
+    check(4, || {
+        let (flow, told) = (Arc::new(ConnectionFlow::default()), Arc::new(Wake::new().unwrap()));
+        (0..2).for_each(|_| flow.give_stream());
+        let (flow_there, told_there) = (flow.clone(), told.clone());
+        let application = thread::spawn(move || {
+            for _ in 0..2 {
+                if flow_there.take_stream_back(2) {
+                    told_there.notify();
+                }
+            }
+        });
+        while !flow.has_room(2) {
+            told.wait();
+            told.clear();
+        }
+        application.join().unwrap();
     });
 }
 

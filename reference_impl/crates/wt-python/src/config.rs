@@ -188,6 +188,7 @@ fn limits(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResult<boo
     let limits = &mut config.limits;
     let limit = match key {
         "max_connections" => &mut limits.max_connections,
+        "max_handshakes" => &mut limits.max_handshakes,
         "max_handshakes_per_address" => &mut limits.max_handshakes_per_address,
         "event_queue" => &mut limits.event_queue,
         "command_queue" => &mut limits.command_queue,
@@ -199,7 +200,7 @@ fn limits(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResult<boo
         _ => return Ok(false),
     };
     *limit = value.to()?;
-    if *limit == 0 && key != "max_handshakes_per_address" {
+    if *limit == 0 && !key.starts_with("max_handshakes") {
         return Err(value.wrong("has to be positive"));
     }
     Ok(true)

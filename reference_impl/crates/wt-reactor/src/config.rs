@@ -105,6 +105,8 @@ pub enum Congestion {
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub max_connections: usize,
+    /// Handshakes under way from which on Retry is demanded of every address
+    pub max_handshakes: usize,
     /// Handshakes under way from one address (IPv6: /64) from which on Retry is demanded (0: always); with four
     /// times as many, and at least 16, connections are refused
     pub max_handshakes_per_address: usize,
@@ -164,6 +166,7 @@ impl Config {
             core: wt_core::Config { reports_final_sizes: true, ..Default::default() },
             limits: Limits {
                 max_connections: 10_000,
+                max_handshakes: 512,
                 max_handshakes_per_address: 256,
                 event_queue: 65_536,
                 command_queue: 16_384,

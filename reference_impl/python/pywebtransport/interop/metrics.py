@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DEFAULT_HOST: Final = "127.0.0.1"
 PREFIX: Final = "webtransport_"
 _DEADLINE: Final = 5.0
-"""Seconds that the event loop gets to say its figures."""
+"""Seconds that the event loop gets to say its figures, and a client to ask for them."""
 
 FIGURES: Final[Mapping[str, tuple[str, str]]] = {
     "connections": ("gauge", "Connections that are open, those of which the handshake is under way included"),
@@ -88,6 +88,8 @@ async def served(host: str, port: int, figures: Figures, facts: Mapping[str, str
     collector.describe = list
     registry.register(collector)
     server, thread = start_http_server(port, addr=host, registry=registry)
+    # Of the copy that is this server's only: whoever connects and says nothing is not waited for
+    server.RequestHandlerClass = type("Handler", (server.RequestHandlerClass,), {"timeout": _DEADLINE})
     try:
         yield server.server_port
     finally:

@@ -53,10 +53,7 @@ impl Reactor {
             connections: FxHashMap::default(),
             handles: FxHashMap::default(),
             timers: Timers::default(),
-            admission: Admission::new(
-                config.limits.max_connections,
-                config.limits.max_handshakes_per_address,
-            ),
+            admission: Admission::new(&config.limits),
             ready: Vec::new(),
             packet: Vec::with_capacity(1 << 16),
             shutdown: None,
