@@ -41,7 +41,7 @@ class HandleError(LookupError):
     pass
 
 
-class ClosedError(RuntimeError):
+class ClosedError(HandleError):
     pass
 
 
@@ -176,6 +176,10 @@ class Endpoint:
 
     def close_connection(self, connection: int, code: int = 0x100, reason: str = "") -> None:
         self._end_connection(self._get(connection, _Connection), "local", code, reason)
+
+    @property
+    def ended(self) -> bool:
+        return self._closed
 
     def stop_accepting(self) -> None:
         for port in [port for port, endpoint in _servers.items() if endpoint is self]:

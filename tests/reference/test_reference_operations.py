@@ -128,19 +128,19 @@ def test_both_families_are_served(run: Any) -> None:
     assert [remote.rpartition(":")[0] for remote in remotes] == ["127.0.0.1", "[::1]"]
 
 
-def test_a_client_that_resumes_is_served_in_one_round_trip_less() -> None:
-    """0-RTT is taken unless it is switched off; a request in it is answered after the handshake."""
-    for given_options, taken in ((), True), (("--no-early-data",), False):
-        with running(*given_options) as server:
-            with raw(server) as peer:
-                assert peer.wait(lambda: bool(peer.quic.session_tickets))
-                ticket = peer.quic.session_tickets[0]
-            opener = UdpOpener(url=f"{server.url}/echo", quic={"insecure": True, "session_ticket": ticket})
-            with Peer(opener, Draft.D16, PeerOptions(deadline=20.0)) as peer:
-                peer.start_h3()
-                session = peer.establish(wait=False)
-                assert peer.wait(lambda: session.established)
-                assert peer.quic.early_data_accepted is taken
+@pytest.mark.parametrize(("options", "taken"), [((), True), (("--no-early-data",), False)])
+def test_early_data_are_taken_unless_switched_off(options: tuple[str, ...], taken: bool) -> None:
+    """A request in them is answered after the handshake."""
+    with running(*options) as server:
+        with raw(server) as peer:
+            assert peer.wait(lambda: bool(peer.quic.session_tickets))
+            ticket = peer.quic.session_tickets[0]
+        opener = UdpOpener(url=f"{server.url}/echo", quic={"insecure": True, "session_ticket": ticket})
+        with Peer(opener, Draft.D16, PeerOptions(deadline=20.0)) as peer:
+            peer.start_h3()
+            session = peer.establish(wait=False)
+            assert peer.wait(lambda: session.established)
+            assert peer.quic.early_data_accepted is taken
 
 
 # Logs
@@ -150,6 +150,8 @@ def test_logs_are_json_lines_with_stable_keys(run: Any) -> None:
     async def visit(url: str) -> None:
         async with WebTransportClient(config=CLIENT) as client:
             session = await client.connect(url=f"{url}/echo?x=%0a{'long' * 100}", headers={"origin": "o\té"})
+            await session.send_datagram(data=b"served")
+            assert await session.receive_datagram() == b"served"
             await session.close(error_code=7, reason="by\ne")
             with pytest.raises(Exception, match="405"):
                 await client.connect(url=f"{url}/nowhere")
@@ -350,7 +352,10 @@ def test_a_client_writes_traces_too(run: Any, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(AssertionError, match="qlog: .*file"), running("--qlog", str(tmp_path / "file" / "x")):
+    with (
+        pytest.raises(AssertionError, match=r"qlog: .*file"),
+        running("--qlog", str(tmp_path / "file" / "x")),
+    ):
         pass
 
 

@@ -213,8 +213,8 @@ class EndpointStats(TypedDict):
 class HandleError(LookupError):
     """The connection, session or stream is gone."""
 
-class ClosedError(RuntimeError):
-    """The endpoint has been closed, or its thread has failed."""
+class ClosedError(HandleError):
+    """The endpoint has been closed, or its thread has failed: with it all handles are gone."""
 
 class ConfigError(ValueError):
     """A configuration value is missing, unknown, of the wrong type or out of range; or a certificate is
@@ -271,11 +271,12 @@ class Endpoint:
           is not answered), ``max_datagram_capsule`` (longer ones are skipped), ``max_remembered_sessions``
           (ended ones, for WT_SESSION_GONE).
         * Limits: ``max_connections`` (server, 10000), ``max_handshakes`` (under way, 512) and
-          ``max_handshakes_per_address`` (256), from which on Retry is demanded (0: always), ``event_queue`` (slots, 65536), ``command_queue`` (slots, 16384),
-          ``stream_read_buffer``, ``stream_write_buffer``, ``max_datagrams_queued`` (per connection, received
-          and not drained), ``max_opening_streams`` (per connection, waiting for the peer's limits),
-          ``max_pending_streams`` (of the peer's, per connection, that have not been read to the end, ended or
-          released; at least as many as QUIC allows at a time; further ones are left to QUIC).
+          ``max_handshakes_per_address`` (256), from which on Retry is demanded (0: always), ``event_queue``
+          (slots, 65536), ``command_queue`` (slots, 16384), ``stream_read_buffer``, ``stream_write_buffer``,
+          ``max_datagrams_queued`` (per connection, received and not drained), ``max_opening_streams`` (per
+          connection, waiting for the peer's limits), ``max_pending_streams`` (of the peer's, per
+          connection, that have not been read to the end, ended or released; at least as many as QUIC allows
+          at a time; further ones are left to QUIC).
 
         :raises ConfigError: see there.
         :raises OSError: a socket can't be bound.
@@ -283,6 +284,10 @@ class Endpoint:
 
     @property
     def local_addresses(self) -> list[tuple[str, int]]: ...
+    @property
+    def ended(self) -> bool:
+        """The I/O thread has ended; ENDPOINT_CLOSED may not have been drained yet."""
+
     def fileno(self) -> int:
         """Readable when :meth:`drain` has something."""
 

@@ -127,6 +127,13 @@ class EndpointDriver:
         """Wait for the end of the endpoint. Returns the message of an internal failure, else `None`."""
         return await asyncio.shield(self._closed)
 
+    def catch_up(self) -> None:
+        """If the I/O thread has ended, have that heard now, so that whoever is refused can say why."""
+        rounds = 64
+        while self.core.ended and not self.is_closed and rounds:
+            rounds -= 1
+            self._dispatch()
+
     async def close(self, *, code: int = 0x100, reason: str = "", timeout: float = 1.0) -> None:
         """Close all connections with an HTTP/3 code and end the I/O thread, also when cancelled meanwhile."""
         # With nothing open there is no peer to wait for.

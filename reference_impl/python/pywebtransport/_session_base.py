@@ -225,6 +225,7 @@ class SessionBase(Target):
         return SessionError(message, session_id=self._session_id)
 
     def _closed_error(self) -> SessionClosedError:
+        self._driver.catch_up()
         return SessionClosedError(
             f"the session has ended ({self._close_source or 'gone'}): {self._close_reason or 'no reason'}",
             session_id=self._session_id,

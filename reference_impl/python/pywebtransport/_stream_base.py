@@ -247,6 +247,7 @@ class BaseStream(Target):
         return StreamError(message, stream_id=self.stream_id, error_code=code, details=details)
 
     def _session_gone(self) -> StreamError:
+        self._session._driver.catch_up()
         reason = f": {self._session.close_reason}" if self._session.close_reason else ""
         return self._error(f"the session has ended{reason}", ErrorCodes.WT_SESSION_GONE)
 

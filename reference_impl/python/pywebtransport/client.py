@@ -259,7 +259,7 @@ class WebTransportClient(EventEmitter):
 
     def _abandon(self, connection: WebTransportConnection) -> None:
         if self._driver is not None and not connection.is_closed:
-            with contextlib.suppress(_core.HandleError, _core.ClosedError):
+            with contextlib.suppress(_core.HandleError):
                 self._driver.core.close_connection(connection.handle)
         self._connections.pop(connection.handle, None)
 

@@ -155,7 +155,7 @@ class WebTransportConnection(Target):
         """Figures of QUIC: round-trip time, congestion window, packets, frames; `None` once it has ended."""
         try:
             token = self._driver.core.connection_stats(self._handle)
-        except (_core.HandleError, _core.ClosedError):
+        except _core.HandleError:
             return None
         answer: dict[str, Any] | None = await self._driver.answer(token)
         return answer
@@ -377,6 +377,7 @@ class WebTransportConnection(Target):
         return session
 
     def _closed_error(self) -> ConnectionError:
+        self._driver.catch_up()
         return ConnectionError(
             f"the connection has ended ({self._close_source or 'gone'}): {self._close_reason or 'no reason'}",
             connection_handle=self._handle,

@@ -90,6 +90,11 @@ impl Endpoint {
         self.0.local_addresses().iter().map(|x| (x.ip().to_string(), x.port())).collect()
     }
 
+    #[getter]
+    fn ended(&self) -> bool {
+        self.0.has_ended()
+    }
+
     fn fileno(&self) -> i32 {
         self.0.as_fd().as_raw_fd()
     }

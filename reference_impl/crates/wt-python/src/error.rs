@@ -2,13 +2,14 @@
 
 use pyo3::{
     create_exception,
-    exceptions::{PyConnectionError, PyLookupError, PyOSError, PyRuntimeError, PyValueError},
+    exceptions::{PyConnectionError, PyLookupError, PyOSError, PyValueError},
     prelude::*,
 };
 use wt_reactor::{Error, Failure};
 
 create_exception!(pywebtransport._core, HandleError, PyLookupError);
-create_exception!(pywebtransport._core, ClosedError, PyRuntimeError);
+// With the endpoint all of its handles are gone
+create_exception!(pywebtransport._core, ClosedError, HandleError);
 create_exception!(pywebtransport._core, ConfigError, PyValueError);
 create_exception!(pywebtransport._core, StreamResetError, PyConnectionError);
 create_exception!(pywebtransport._core, StreamStoppedError, PyConnectionError);

@@ -119,6 +119,11 @@ impl Endpoint {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the I/O thread has ended. `EndpointClosed` may not have been drained yet.
+    pub fn has_ended(&self) -> bool {
+        self.shared.is_closed()
+    }
+
     /// Where the sockets are bound.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.local

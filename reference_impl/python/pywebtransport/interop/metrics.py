@@ -89,7 +89,8 @@ async def served(host: str, port: int, figures: Figures, facts: Mapping[str, str
     registry.register(collector)
     server, thread = start_http_server(port, addr=host, registry=registry)
     # Of the copy that is this server's only: whoever connects and says nothing is not waited for
-    server.RequestHandlerClass = type("Handler", (server.RequestHandlerClass,), {"timeout": _DEADLINE})
+    handler: Any = server.RequestHandlerClass
+    server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _DEADLINE})
     try:
         yield server.server_port
     finally:
