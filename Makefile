@@ -30,7 +30,7 @@ REFERENCE_STAMP := $(if $(and $(REFERENCE),$(CARGO)),$(STAMPS)/reference)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup certify test test-python test-rust check check-python check-rust check-peers check-tree fmt pages \
-        deviants peers nightly campaign lock clean
+        deviants peers fuzz-tools nightly campaign lock clean
 
 help: ## this list
 	@echo "usage: make TARGET"
@@ -83,6 +83,13 @@ test-rust:
 peers: setup ## build the foreign servers and the codec host of the core
 	$(BIN)/python -m scenarios.peers build
 	$(if $(and $(CRATES),$(CARGO)),$(IN_CRATES) build --quiet --package wt-fuzz-host --locked,@echo "no crates to build")
+
+CARGO_FUZZ := 0.13.2
+
+fuzz-tools: $(BIN)/cargo-fuzz ## cargo-fuzz, for the core guided by coverage
+
+$(BIN)/cargo-fuzz: | $(BIN)/python
+	$(if $(CARGO),cargo install --quiet --locked --root $(VENV) cargo-fuzz@$(CARGO_FUZZ),@echo "cargo not found: the core is not fuzzed")
 
 deviants: setup ## each deviant against its own cases, and a seeded sample of the rest
 	$(BIN)/wtconform deviants --sample $(SAMPLE) --seed $(SEED)

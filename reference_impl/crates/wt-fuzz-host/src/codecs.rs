@@ -128,15 +128,19 @@ fn settings(payload: &[u8]) -> Outcome {
     }))
 }
 
-fn capsules(payload: &[u8]) -> Outcome {
-    let ([flags], payload) = take::<1>(payload)?;
-    let known = Known {
+/// What the flags of operation 4 stand for
+pub(crate) fn known(flags: u8) -> Known {
+    Known {
         drain: flags & 1 != 0,
         flow_control: flags & 2 != 0,
         prohibits: flags & 4 != 0,
         max_datagram: u64::from(u16::MAX),
-    };
-    let mut reader = CapsuleReader::new(known);
+    }
+}
+
+fn capsules(payload: &[u8]) -> Outcome {
+    let ([flags], payload) = take::<1>(payload)?;
+    let mut reader = CapsuleReader::new(known(flags));
     let mut input = Bytes::copy_from_slice(payload);
     let mut capsules = Vec::new();
     loop {

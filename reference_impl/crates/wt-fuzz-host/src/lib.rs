@@ -39,6 +39,8 @@
 
 pub mod batch;
 pub mod codecs;
+pub mod invariants;
 pub mod mutate;
 pub mod reaction;
 pub mod scenario;
+pub mod targets;

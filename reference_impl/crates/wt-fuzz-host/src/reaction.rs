@@ -39,23 +39,30 @@ pub(crate) fn connect_frame() -> Bytes {
     ])
 }
 
-/// An endpoint whose peer has sent SETTINGS with all drafts and flow control.
-pub(crate) fn ready(role: Role) -> Connection {
-    let mut conn = Connection::new(Arc::new(Config::default()), role);
+/// An endpoint whose peer has sent nothing.
+pub(crate) fn fresh(role: Role, config: Config) -> Connection {
+    let mut conn = Connection::new(Arc::new(config), role);
     let facts =
         TransportFacts { peer_datagrams: true, peer_reset_stream_at: true, early_data_accepted: false };
-    let (ours, theirs, peer) = match role {
-        Role::Client => (2, 3, Role::Server),
-        Role::Server => (3, 2, Role::Client),
+    let control = StreamId(if role == Role::Client { 2 } else { 3 });
+    conn.handle(Input::Established { facts, control, qpack: None });
+    conn
+}
+
+/// An endpoint whose peer has sent SETTINGS with all drafts and flow control.
+pub(crate) fn ready(role: Role, config: Config) -> Connection {
+    let mut conn = fresh(role, config);
+    let (theirs, peer) = match role {
+        Role::Client => (3, Role::Server),
+        Role::Server => (2, Role::Client),
     };
-    conn.handle(Input::Established { facts, control: StreamId(ours), qpack: None });
     conn.handle(Input::StreamData { stream: StreamId(theirs), data: control_stream(peer), fin: false });
     conn
 }
 
 /// The same with a session on stream 0. Nothing is pending.
-pub(crate) fn established(role: Role) -> Connection {
-    let mut conn = ready(role);
+pub(crate) fn established(role: Role, config: Config) -> Connection {
+    let mut conn = ready(role, config);
     let feed = |conn: &mut Connection, data| {
         conn.handle(Input::StreamData { stream: SESSION.0, data, fin: false });
     };
@@ -82,7 +89,7 @@ pub(crate) fn of(payload: &[u8]) -> Result<Value, Failure> {
     let ([receiver], payload) = take::<1>(payload)?;
     let (stream, payload) = take::<8>(payload)?;
     let ([fin], payload) = take::<1>(payload)?;
-    let mut conn = established(role(receiver)?);
+    let mut conn = established(role(receiver)?, Config::default());
     let stream = StreamId(u64::from_be_bytes(stream));
     conn.handle(Input::StreamData { stream, data: Bytes::copy_from_slice(payload), fin: fin != 0 });
     let actions: Vec<Value> =

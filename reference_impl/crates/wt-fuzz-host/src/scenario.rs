@@ -1,23 +1,25 @@
 //! Sequences of operations of a peer, a driver and an application on one endpoint, with the invariants that
 //! hold after each. A sequence can be had from any bytes, for native fuzzing.
 //!
-//! As bytes: one byte of start conditions (bit 0 server, bits 1 and 2 how far the connection is), then
-//! operations: a tag and its operands. Streams are one byte (above 200: an ID beyond 2^61), counts two, codes
+//! As bytes: one byte of start conditions (bit 0 server, bits 1 and 2 how far the connection is, bit 3 small
+//! limits), then operations: a tag and its operands. Streams are one byte (above 200: an ID beyond 2^61), counts two, codes
 //! eight, bytes have a length of one byte. Operands that are cut off end the sequence.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use wt_core::{
-    AcceptOptions, Action, ConnectRequest, Connection, Dir, Event, Input, Role, SessionEnd, SessionId,
-    StreamId, varint,
+    AcceptOptions, Action, Config, ConnectRequest, Connection, Dir, Event, Input, Role, SessionEnd,
+    SessionId, StreamId, varint,
 };
 
-use crate::reaction::{SESSION, established, ready};
+use crate::reaction::{SESSION, established, fresh, ready};
 
 /// How far the connection is when the sequence begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
+    /// The peer has sent nothing, and may choose drafts and limits.
+    Fresh,
     /// Both sides have sent SETTINGS.
     Ready,
     /// There is a session on stream 0.
@@ -123,16 +125,43 @@ impl Operands<'_> {
 pub fn run(bytes: &[u8]) -> BTreeSet<String> {
     let Some((first, rest)) = bytes.split_first() else { return BTreeSet::new() };
     let role = if first & 1 == 1 { Role::Server } else { Role::Client };
-    let start = if first & 2 == 2 { Start::Established } else { Start::Ready };
+    let start = match first >> 1 & 3 {
+        0 => Start::Ready,
+        2 => Start::Fresh,
+        _ => Start::Established,
+    };
+    let config = if first & 8 == 8 { narrow() } else { Config::default() };
     let mut operands = Operands(rest);
-    play(role, start, std::iter::from_fn(|| operands.op()))
+    play(role, start, config, std::iter::from_fn(|| operands.op()))
+}
+
+/// Limits that short sequences reach.
+fn narrow() -> Config {
+    Config {
+        max_sessions: 2,
+        initial_max_data: 16,
+        max_data_window: 64,
+        initial_max_streams_bidi: 2,
+        initial_max_streams_uni: 2,
+        max_field_section_size: 512,
+        max_settings_size: 64,
+        max_early_capsule_bytes: 16,
+        max_datagram_capsule: 16,
+        max_buffered_streams: 2,
+        max_buffered_datagrams: 2,
+        max_remembered_sessions: 2,
+        max_ignored_elements: 8,
+        reports_final_sizes: true,
+        ..Config::default()
+    }
 }
 
 /// Plays a sequence on an endpoint. Panics if an invariant does not hold. The result is that of [`run`].
-pub fn play(role: Role, start: Start, ops: impl IntoIterator<Item = Op>) -> BTreeSet<String> {
+pub fn play(role: Role, start: Start, config: Config, ops: impl IntoIterator<Item = Op>) -> BTreeSet<String> {
     let mut conn = match start {
-        Start::Ready => ready(role),
-        Start::Established => established(role),
+        Start::Fresh => fresh(role, config),
+        Start::Ready => ready(role, config),
+        Start::Established => established(role, config),
     };
     let mut watch = Watch::new(role, start);
     watch.check(&mut conn);

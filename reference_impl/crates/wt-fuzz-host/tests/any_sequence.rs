@@ -1,7 +1,7 @@
 //! Inputs that no peer would send: the state machine takes anything and keeps its invariants.
 
 use proptest::prelude::*;
-use wt_core::{Role, varint};
+use wt_core::{Config, Role, varint};
 use wt_fuzz_host::{
     batch, codecs,
     scenario::{self, Op, Start},
@@ -51,6 +51,10 @@ fn stream() -> impl Strategy<Value = u64> {
     prop_oneof![8 => 0u64..16, 1 => 0u64..100, 1 => 0..=varint::MAX]
 }
 
+fn any_start() -> impl Strategy<Value = Start> {
+    prop::sample::select(vec![Start::Fresh, Start::Ready, Start::Established])
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let fin = prop::bool::weighted(0.15);
     prop_oneof![
@@ -78,9 +82,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_sequence(server: bool, established: bool, ops in prop::collection::vec(op(), 0..60)) {
+    fn any_sequence(server: bool, start in any_start(), ops in prop::collection::vec(op(), 0..60)) {
         let role = if server { Role::Server } else { Role::Client };
-        scenario::play(role, if established { Start::Established } else { Start::Ready }, ops);
+        scenario::play(role, start, Config::default(), ops);
     }
 
     #[test]

@@ -62,7 +62,8 @@ pub(crate) struct Reactor {
     config: Arc<Config>,
     core: Arc<wt_core::Config>,
     sink: Sink,
-    connections: FxHashMap<Handle, Connection>,
+    /// In boxes: a table keeps the room of its largest number of entries, and these take kilobytes
+    connections: FxHashMap<Handle, Box<Connection>>,
     handles: FxHashMap<ConnectionHandle, Handle>,
     timers: Timers,
     admission: Admission,
@@ -221,7 +222,7 @@ impl Reactor {
         connection.is_ready = true;
         self.ready.push(connection.handle);
         self.handles.insert(connection.quic_handle, connection.handle);
-        self.connections.insert(connection.handle, connection);
+        self.connections.insert(connection.handle, Box::new(connection));
         let counters = &self.shared.counters;
         counters.connections.store(self.connections.len() as u64, Relaxed);
         counters.connections_total.fetch_add(1, Relaxed);
