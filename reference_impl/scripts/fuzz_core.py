@@ -1,9 +1,10 @@
 """Fuzz the core: `python scripts/fuzz_core.py [--engine own|libfuzzer] [--seconds N] [--seed N] [TARGET...]`.
 
 The own engine is `wt-fuzz` (`crates/wt-fuzz-host/src/bin/wt-fuzz.rs`): one process, no more than cargo is
-needed, and the seed decides all inputs. libFuzzer is guided by coverage, with AddressSanitizer and the checks
-of a debug build: it needs cargo-fuzz (`make fuzz-tools`), takes the targets of `fuzz/` one after the other, each
-for its part of the time, and begins with the inputs of `python -m fuzz.corpus` and all that earlier runs kept.
+needed, and the seed decides all inputs. libFuzzer is guided by coverage, with AddressSanitizer and the
+checks of a debug build: it needs cargo-fuzz (`make fuzz-tools`) and takes the targets of `fuzz/` one after
+the other, each for its part of the time. It begins with the inputs of `python -m fuzz.corpus` and those
+that earlier runs have kept.
 """
 
 from __future__ import annotations
