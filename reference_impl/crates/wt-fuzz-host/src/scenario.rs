@@ -166,6 +166,9 @@ pub fn play(role: Role, start: Start, config: Config, ops: impl IntoIterator<Ite
     let mut watch = Watch::new(role, start);
     watch.check(&mut conn);
     for op in ops {
+        if !watch.is_possible(&op) {
+            continue;
+        }
         watch.lost |= op == Op::Lost;
         apply(&mut conn, op);
         watch.check(&mut conn);
@@ -247,6 +250,10 @@ struct Watch {
     /// Sessions that the application knows of
     sessions: BTreeSet<SessionId>,
     finished: BTreeSet<StreamId>,
+    /// Streams of which no more bytes come: the peer has ended them, or they were stopped here
+    silent: BTreeSet<StreamId>,
+    /// Streams that the peer has ended
+    ended: BTreeSet<StreamId>,
     closed: bool,
     lost: bool,
     seen: BTreeSet<String>,
@@ -255,7 +262,33 @@ struct Watch {
 impl Watch {
     fn new(role: Role, start: Start) -> Self {
         let sessions = if start == Start::Established { BTreeSet::from([SESSION]) } else { BTreeSet::new() };
-        Self { role, sessions, finished: BTreeSet::new(), closed: false, lost: false, seen: BTreeSet::new() }
+        Self {
+            role,
+            sessions,
+            finished: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            closed: false,
+            lost: false,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Whether QUIC and a driver could do this: nothing follows the end of a stream (RFC 9000 §3.2), and one that
+    /// was stopped is not read any more.
+    fn is_possible(&mut self, op: &Op) -> bool {
+        match op {
+            Op::Data(id, _, fin) => {
+                let id = StreamId(*id);
+                let possible = !self.silent.contains(&id) && !self.ended.contains(&id);
+                if possible && *fin {
+                    self.ended.insert(id);
+                }
+                possible
+            }
+            Op::Reset(id, ..) => self.ended.insert(StreamId(*id)),
+            _ => true,
+        }
     }
 
     fn check(&mut self, conn: &mut Connection) {
@@ -271,7 +304,10 @@ impl Watch {
                     }
                 }
                 Action::ResetAt { reliable_size, .. } => assert!(reliable_size > 0),
-                Action::Reset { .. } | Action::Stop { .. } => {}
+                Action::Stop { stream, .. } => {
+                    self.silent.insert(stream);
+                }
+                Action::Reset { .. } => {}
             }
         }
         while let Some(event) = conn.poll_event() {
