@@ -7,6 +7,7 @@ STAMPS      := $(VENV)/stamps
 OUT         ?= reports/out
 PYTEST_ARGS ?=
 FUZZ_TIME   ?= 10m
+SCALE       ?= 1
 TARGETS     ?= scenarios/targets.toml
 SAMPLE      ?= 0.02
 SEED        ?= 1
@@ -37,7 +38,7 @@ help: ## this list
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "variables: PYTHON=$(PYTHON)  OUT=$(OUT)  PYTEST_ARGS='-k name'  FUZZ_TIME=$(FUZZ_TIME)"
+	@echo "variables: PYTHON=$(PYTHON)  OUT=$(OUT)  PYTEST_ARGS='-k name'  FUZZ_TIME=$(FUZZ_TIME)  SCALE=$(SCALE)"
 
 # --- environment -----------------------------------------------------------------------------------
 
@@ -105,8 +106,8 @@ nightly: setup ## the long checks: the whole kill matrix, all targets of TARGETS
 	$(CAMPAIGN) || failed=1; \
 	exit $$failed
 
-campaign: setup peers ## fuzzing, its self-test, its figures and the batons, each for long; results in docs/campaigns.md
-	$(BIN)/python -m scenarios.campaigns.record --time $(FUZZ_TIME)
+campaign: setup peers fuzz-tools ## SCALE of each long campaign: fuzzing, its self-test and figures, batons, core, soak; results in docs/campaigns.md
+	$(BIN)/python -m scenarios.campaigns.record --scale $(SCALE)
 
 # --- checks ----------------------------------------------------------------------------------------
 

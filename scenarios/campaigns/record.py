@@ -31,12 +31,25 @@ INTERRUPTED: Final = 130
 _WTCONFORM: Final = ("-m", "conformance.cli")
 
 
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """The measure of a campaign: formatted as ``{scaled:N}`` it is that share of N, rounded, 1 at least;
+    as ``{scaled:N+M}`` M is added, which every run needs, however short."""
+
+    share: float
+
+    def __format__(self, spec: str) -> str:
+        whole, _, fixed = spec.partition("+")
+        return str(max(1, round(int(whole) * self.share)) + int(fixed or 0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One campaign.
 
-    ``command`` holds arguments of the Python interpreter; ``{time}``, ``{seed}``, ``{out}`` and, where
-    ``peer`` names a foreign server, ``{url}`` are filled in. What ``keep`` matches goes to the page.
+    ``command`` holds arguments of the Python interpreter; ``{seed}``, ``{out}``, measures as ``{scaled:600}``
+    (see :class:`Scaled`) and, where ``peer`` names a foreign server, ``{url}`` are filled in. What ``keep``
+    matches goes to the page.
     """
 
     name: str
@@ -75,7 +88,7 @@ _FUZZED: Final = (
 
 
 def _fuzz(name: str, *arguments: str, peer: str | None = None) -> Part:
-    common = ("--max-time", "{time}", "--seed", "{seed}", "--out", "{out}/" + name.replace(" ", "-"))
+    common = ("--max-time", "{scaled:600}s", "--seed", "{seed}", "--out", "{out}/" + name.replace(" ", "-"))
     return Part(name=name, command=(*_WTCONFORM, "fuzz", *arguments, *common), keep=_FUZZED, peer=peer)
 
 
@@ -85,34 +98,50 @@ def _foreign(name: str) -> Part:
     return _fuzz(f"fuzz {name}", "{url}", "--insecure", "--draft", peer.drafts[0], peer=name)
 
 
+# Operations after which the peer's memory is looked at; it has to be warm at the first.
+_MARKS: Final = ("--marks", "20000", "{scaled:180000+20000}")
+_SOAKED: Final = ("--sessions", "{scaled:10000}", "--seconds", "{scaled:600}")
+_CORE: Final = "reference_impl/scripts/fuzz_core.py"
+
 PARTS: Final = (
     _fuzz("fuzz model", "model"),
     _fuzz("fuzz reference", "reference"),
     _fuzz("fuzz reference lossy", "reference", "--network", "lossy"),
     *(_foreign(name) for name in PEERS),
-    Part(name="selftest", command=("-m", "fuzz.selftest"), keep=r"^.*none in.*|.*deviants found.*"),
+    Part(
+        name="selftest",
+        command=("-m", "fuzz.selftest", "--count", "{scaled:15}"),
+        keep=r"^.*none in.*|.*deviants found.*",
+    ),
     Part(
         name="measure",
-        command=("-m", "fuzz.measure", "reference", "--seed", "{seed}"),
+        command=("-m", "fuzz.measure", "reference", *_MARKS, "--seed", "{seed}"),
         keep=r"^.*MiB|^.*per second.*|^memory.*|^.*findings$",
     ),
     Part(
-        name="baton", command=("-m", "scenarios.campaigns.baton"), keep=r"^.*\*\*no\*\*.*|^rounds.*|^codes.*"
+        name="baton",
+        command=("-m", "scenarios.campaigns.baton", "--messages", "{scaled:1000}"),
+        keep=r"^.*\*\*no\*\*.*|^rounds.*|^codes.*",
     ),
     Part(
         name="core",
-        command=("reference_impl/scripts/fuzz_core.py", "--seconds", "600", "--seed", "{seed}"),
+        command=(_CORE, "--seconds", "{scaled:600}", "--seed", "{seed}"),
         keep=r".*inputs.*|.*FINDING.*",
     ),
     Part(
+        name="core by coverage",
+        command=(_CORE, "--engine", "libfuzzer", "--seconds", "{scaled:3600}", "--seed", "{seed}"),
+        keep=r"^\w+: \d+ inputs.*|.*FINDING.*|^cargo-fuzz is missing.*",
+    ),
+    Part(
         name="soak",
-        command=("reference_impl/scripts/soak.py", "--seed", "{seed}"),
+        command=("reference_impl/scripts/soak.py", *_SOAKED, "--seed", "{seed}"),
         keep=r'.*"part".*|^FAULT.*',
     ),
 )
 
 
-def run(part: Part, values: dict[str, str], show: Callable[[str], None]) -> Result:
+def run(part: Part, values: dict[str, str | Scaled], show: Callable[[str], None]) -> Result:
     """Run one part; its lines are shown as they come, and the interesting ones are kept."""
     started = time.monotonic()
     if part.peer is not None and not PEERS[part.peer].executable.exists():
@@ -150,12 +179,14 @@ def _server(peer: str | None) -> AbstractContextManager[PeerServer | None]:
     return nullcontext() if peer is None else PeerServer(PEERS[peer].command(0))
 
 
-def heading(seed: int) -> str:
+def heading(seed: int, scale: float = 1.0) -> str:
     """Return the title of a run: when, what and where."""
     now = datetime.datetime.now(datetime.UTC)
     load = os.getloadavg()[0]
     where = f"{os.cpu_count()} cores, load {load:.0f} at the start"
-    return f"### {now:%Y-%m-%d %H:%M} UTC, commit {commit()}, seed {seed}\n\n{where[0].upper()}{where[1:]}.\n"
+    size = "" if scale == 1 else f", {scale:g} of each part"
+    title = f"### {now:%Y-%m-%d %H:%M} UTC, commit {commit()}, seed {seed}{size}"
+    return f"{title}\n\n{where[0].upper()}{where[1:]}.\n"
 
 
 def commit() -> str:
@@ -183,15 +214,19 @@ def append(page: Path, title: str, results: Sequence[Result]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the parts; exit code 0 where all passed, 1 where not, 130 after an interrupt."""
     parser = argparse.ArgumentParser(prog="python -m scenarios.campaigns.record", description=__doc__)
-    parser.add_argument("--time", default="5m", help="of each fuzz campaign (default: 5m)")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of each part (default: 1)")
     parser.add_argument("--seed", type=int, default=None, help="of all choices (default: a new one)")
     parser.add_argument("--only", default="", metavar="REGEX", help="parts whose name fits")
     parser.add_argument("--page", type=Path, default=PAGE, help=f"what to append to (default: {PAGE})")
     parser.add_argument("--out", type=Path, default=Path("reports/out/campaign"), help="for findings")
     given = parser.parse_args(arguments)
     seed = secrets.randbits(32) if given.seed is None else given.seed
-    values = {"time": given.time, "seed": str(seed), "out": str(given.out)}
-    title = heading(seed)
+    values: dict[str, str | Scaled] = {
+        "scaled": Scaled(given.scale),
+        "seed": str(seed),
+        "out": str(given.out),
+    }
+    title = heading(seed, given.scale)
     results: list[Result] = []
     try:
         for part in PARTS:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from scenarios.campaigns import record
-from scenarios.campaigns.record import Part, Result
+from scenarios.campaigns.record import Part, Result, Scaled
 
 ROOT = Path(__file__).resolve().parents[2]
-VALUES = {"time": "1s", "seed": "7", "out": "out"}
+VALUES: dict[str, str | Scaled] = {"scaled": Scaled(0.1), "seed": "7", "out": "out"}
 
 
 def script(text: str, keep: str = ".*figure.*", peer: str | None = None) -> Part:
@@ -58,6 +58,14 @@ def test_runs_are_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     titles = [line for line in lines if line.startswith("### ")]
     assert len(titles) == 2 and all(line.endswith("seed 7") for line in titles)
     assert [line.split(" | ")[1] for line in lines if line.startswith("| a part")] == ["passed", "**failed**"]
+
+
+def test_measures_are_scaled() -> None:
+    assert f"{Scaled(0.1):600} {Scaled(0.1):180000+20000} {Scaled(0.001):15}" == "60 38000 1"
+    part = script("print('figure {scaled:600}')")
+    assert record.run(part, VALUES, lambda line: None).figures == "figure 60"
+    assert record.heading(7).splitlines()[0].endswith("seed 7")
+    assert record.heading(7, 0.1).splitlines()[0].endswith("seed 7, 0.1 of each part")
 
 
 def test_every_part_can_be_filled_in() -> None:

@@ -63,6 +63,48 @@ def test_a_failing_listener_does_not_hinder_others(run: Run, caplog: pytest.LogC
     assert "on purpose" in caplog.text
 
 
+def test_a_lasting_event_is_there_for_all_who_ask_later(run: Run) -> None:
+    async def main() -> None:
+        emitter, seen = EventEmitter(), []
+        emitter.last(event_type="end")
+        emitter.on_any(handler=lambda event: seen.append("any"))
+        waiting = asyncio.ensure_future(emitter.wait_for(event_type="end"))
+        await asyncio.sleep(0)
+        emitter.emit_nowait(event_type="end", data=7)
+        assert (await waiting).data == 7
+        for _ in range(2):
+            assert (await emitter.wait_for(event_type=["other", "end"])).data == 7
+        emitter.on(event_type="end", handler=lambda event: seen.append("on"))
+        emitter.once(event_type="end", handler=lambda event: seen.append("once"))
+        emitter.on_any(handler=lambda event: seen.append("late any"))
+        assert seen == ["any", "on", "once", "late any"]
+        assert emitter.get_stats()["total_once_handlers"] == 0
+        await emitter.close()
+        assert (await emitter.wait_for(event_type="end")).data == 7
+        with pytest.raises(TimeoutError):
+            await emitter.wait_for(event_type="end", condition=lambda event: event.data == 8, timeout=0)
+
+    run(main())
+
+
+def test_a_lasting_event_is_not_dropped(run: Run) -> None:
+    async def main() -> None:
+        emitter = EventEmitter(max_queue_size=1)
+        emitter.last(event_type="end")
+        emitter.pause()
+        for name in ("a", "b", "end"):
+            emitter.emit_nowait(event_type=name)
+        waiting = asyncio.ensure_future(emitter.wait_for(event_type="end"))
+        await asyncio.sleep(0)
+        delivery = emitter.resume()
+        assert delivery is not None
+        await delivery
+        assert (await waiting).type == "end"
+        assert emitter.get_stats()["dropped_events"] == 1
+
+    run(main())
+
+
 def test_retained_events_wait_for_their_listener(run: Run) -> None:
     async def main() -> None:
         emitter, seen = EventEmitter(), []

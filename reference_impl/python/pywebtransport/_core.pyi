@@ -272,7 +272,7 @@ class Endpoint:
           (ended ones, for WT_SESSION_GONE).
         * Limits: ``max_connections`` (server, 10000), ``max_handshakes`` (under way, 512) and
           ``max_handshakes_per_address`` (256), from which on Retry is demanded (0: always), ``event_queue``
-          (slots, 65536), ``command_queue`` (slots, 16384), ``stream_read_buffer``, ``stream_write_buffer``,
+          (slots, 8192), ``command_queue`` (slots, 4096), ``stream_read_buffer``, ``stream_write_buffer``,
           ``max_datagrams_queued`` (per connection, received and not drained), ``max_opening_streams`` (per
           connection, waiting for the peer's limits), ``max_pending_streams`` (of the peer's, per
           connection, that have not been read to the end, ended or released; at least as many as QUIC allows

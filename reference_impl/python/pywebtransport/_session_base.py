@@ -90,7 +90,7 @@ class SessionBase(Target):
         for event_type in (EventType.DATAGRAM_RECEIVED, EventType.STREAM_OPENED):
             self.events.retain(event_type=event_type, limit=self._config.max_total_pending_events)
         for event_type in (EventType.SESSION_READY, EventType.SESSION_DRAINING, EventType.SESSION_CLOSED):
-            self.events.retain(event_type=event_type, limit=1)
+            self.events.last(event_type=event_type)
         self._answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._streams: dict[int, BaseStream] = {}

@@ -7,7 +7,7 @@ import builtins
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pywebtransport import _core
 from pywebtransport._endpoint import Target, emitter_limits
@@ -38,6 +38,9 @@ class StreamDiagnostics:
     state: StreamState
     stream_id: StreamId
     write_buffer_size: int
+
+
+_ONCE: Final = (EventType.STOP_SENDING_RECEIVED, EventType.STREAM_RESET_RECEIVED, EventType.STREAM_CLOSED)
 
 
 class BaseStream(Target):
@@ -112,13 +115,18 @@ class BaseStream(Target):
 
     @property
     def events(self) -> EventEmitter:
-        """STREAM_RESET_RECEIVED, STOP_SENDING_RECEIVED and STREAM_CLOSED of this stream."""
+        """STREAM_RESET_RECEIVED, STOP_SENDING_RECEIVED and STREAM_CLOSED of this stream, past or to come."""
         if self._events is None:
             self._events = EventEmitter(**emitter_limits(self._session._config))
-            for event_type in (EventType.STOP_SENDING_RECEIVED, EventType.STREAM_RESET_RECEIVED):
-                self._events.retain(event_type=event_type, limit=1)
+            for event_type in _ONCE:
+                self._events.last(event_type=event_type)
             if self._stop_code is not None:
                 self._emit(EventType.STOP_SENDING_RECEIVED, self._stop_code)
+            if self._receiving is StreamState.RESET_RECEIVED:
+                self._emit(EventType.STREAM_RESET_RECEIVED, self._close_code)
+            if self._gone or self.is_closed:
+                code = ErrorCodes.WT_SESSION_GONE if self._gone else self._close_code
+                self._emit(EventType.STREAM_CLOSED, code)
         return self._events
 
     @property
@@ -215,6 +223,7 @@ class BaseStream(Target):
         self._gone = True
         wake(self._read_waiters)
         wake(self._write_waiters)
+        self._emit(EventType.STREAM_CLOSED, ErrorCodes.WT_SESSION_GONE)
 
     def _end_receiving(self, state: StreamState, code: int | None = None) -> None:
         if self._receiving is None:
@@ -235,7 +244,8 @@ class BaseStream(Target):
             if self._close_code is None:
                 self._close_code = ErrorCodes.APP_NO_ERROR
             self._session._forget(self._handle, self)
-            self._emit(EventType.STREAM_CLOSED, self._close_code)
+            if not self._gone:
+                self._emit(EventType.STREAM_CLOSED, self._close_code)
 
     def _buffered(self) -> int:
         try:

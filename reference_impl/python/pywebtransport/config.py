@@ -123,9 +123,9 @@ class BaseConfig:
     """The newest traces that are kept of an endpoint."""
     qlog_max_file_size: int = 16 << 20
     """Bytes of a trace; what follows is left out."""
-    command_queue: int = 16_384
+    command_queue: int = 4_096
     """Commands on their way to the I/O thread."""
-    event_queue: int = 65_536
+    event_queue: int = 8_192
     """Messages on their way from it; when it is full, nothing is read from the network."""
     datagram_receive_buffer: int = 1 << 20
     """Bytes per connection that QUIC keeps of datagrams; the oldest are dropped."""

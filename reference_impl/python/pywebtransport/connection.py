@@ -84,7 +84,7 @@ class WebTransportConnection(Target):
         self._goaway_sent = False
         self.events = EventEmitter(**emitter_limits(config))
         for event_type in (EventType.CONNECTION_ESTABLISHED, EventType.CONNECTION_CLOSED):
-            self.events.retain(event_type=event_type, limit=1)
+            self.events.last(event_type=event_type)
         driver.targets[handle] = self
 
     # Facts

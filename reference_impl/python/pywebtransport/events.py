@@ -6,6 +6,9 @@ turn of the loop); then it goes on as a task of the emitter. `close` cancels wha
 
 Event types that are *retained* are kept, up to a limit, while nobody listens to them; the first listener or
 waiter gets them, in order. So nothing that arrives between the handshake and `on()` is lost.
+
+Event types that are *lasting* happen once, as the end of a session does. Whoever asks for such an event after
+it has happened gets it at once, also if others got it before: nobody waits for what cannot come again.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ class EventEmitter:
         self._history: deque[Event] = deque(maxlen=max_history)
         self._queue: deque[Event] = deque()
         self._retained: dict[str, deque[Event | _Later]] = {}
+        self._lasting: dict[str, Event | None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: list[_Waiter] = []
         self._paused = False
@@ -75,19 +79,25 @@ class EventEmitter:
     # Listening
 
     def on(self, *, event_type: EventType | str, handler: EventHandler) -> None:
-        """Call `handler` at each event of a type. Attaching it twice has no further effect."""
+        """Call `handler` at each event of a type, at once for a lasting one of the past.
+
+        Attaching it twice has no further effect.
+        """
         self._attach(self._handlers[event_type], event_type, handler)
 
     def once(self, *, event_type: EventType | str, handler: EventHandler) -> None:
-        """Call `handler` at the next event of a type only."""
+        """Call `handler` at the next event of a type only, or at once for a lasting one of the past."""
         self._attach(self._once[event_type], event_type, handler, limit=1)
 
     def on_any(self, *, handler: EventHandler) -> None:
         """Call `handler` at every event."""
-        if handler not in self._any:
-            self._any.append(handler)
+        if handler in self._any:
+            return
+        self._any.append(handler)
         for event_type in list(self._retained):
             self._release(event_type)
+        for past in filter(None, self._lasting.values()):
+            self._call(handler, past)
 
     def off(self, *, event_type: EventType | str, handler: EventHandler | None = None) -> None:
         """Detach one listener of a type, or all of them. Detaching what is not attached has no effect."""
@@ -132,7 +142,7 @@ class EventEmitter:
         condition: Callable[[Event], bool] | None = None,
         timeout: float | None = None,
     ) -> Event:
-        """Wait for an event, of one or several types, that fulfils a condition.
+        """Wait for an event, of one or several types, that fulfils a condition; a lasting one may be past.
 
         Raises:
             asyncio.TimeoutError: there was none within `timeout` seconds.
@@ -145,6 +155,9 @@ class EventEmitter:
                 if condition is None or condition(event):
                     del kept[index]
                     return event
+        for past in (self._lasting.get(name) for name in wanted):
+            if past is not None and (condition is None or condition(past)):
+                return past
         waiter = _Waiter(wanted, condition, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         try:
@@ -178,6 +191,10 @@ class EventEmitter:
         """Keep up to `limit` events of a type while nobody listens to it; then the oldest are dropped."""
         self._retained[event_type] = deque(maxlen=limit)
 
+    def last(self, *, event_type: EventType | str) -> None:
+        """An event of this type happens once: it is kept for all who ask for it later."""
+        self._lasting.setdefault(event_type, None)
+
     def pause(self) -> None:
         """Keep events back until `resume`."""
         self._paused = True
@@ -198,7 +215,7 @@ class EventEmitter:
         return task
 
     async def close(self) -> None:
-        """Detach all listeners, cancel their coroutines and everyone in `wait_for`."""
+        """Detach all listeners, cancel their coroutines and everyone in `wait_for`. Lasting events remain."""
         self.remove_all_listeners()
         self._queue.clear()
         for kept in self._retained.values():
@@ -247,6 +264,10 @@ class EventEmitter:
         if handler in table:
             logger.warning("the listener of %s is attached already", event_type)
             return
+        if (past := self._lasting.get(event_type)) is not None:
+            self._call(handler, past)
+            if table is self._once[event_type]:
+                return
         if self.listener_count(event_type=event_type) >= self._max_listeners:
             logger.warning("more than %d listeners of %s", self._max_listeners, event_type)
         table.append(handler)
@@ -272,7 +293,7 @@ class EventEmitter:
         if self._history.maxlen:
             self._history.append(event)
         if self._paused or self._queue or len(self._tasks) >= self._max_queue_size:
-            if len(self._queue) < self._max_queue_size:
+            if len(self._queue) < self._max_queue_size or event.type in self._lasting:
                 self._queue.append(event)
             else:
                 self._dropped += 1
@@ -286,7 +307,9 @@ class EventEmitter:
             for waiter in taken:
                 self._waiters.remove(waiter)
         handlers = [*self._handlers.get(event.type, ()), *self._once.pop(event.type, ()), *self._any]
-        if not handlers and not taken and (kept := self._retained.get(event.type)) is not None:
+        if event.type in self._lasting:
+            self._lasting[event.type] = event
+        elif not handlers and not taken and (kept := self._retained.get(event.type)) is not None:
             kept.append(event)
             return []
         return [task for handler in handlers if (task := self._call(handler, event)) is not None]

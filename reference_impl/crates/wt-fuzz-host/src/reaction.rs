@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use wt_core::{
-    AcceptOptions, Action, Config, ConnectRequest, Connection, Draft, Event, Field, Input, Role, SessionId,
-    StreamId, TransportFacts, code, frame, qpack, settings::Settings,
+    AcceptOptions, Action, Config, ConnectRequest, Connection, Draft, Event, Field, Input, QpackStreams,
+    Role, SessionId, StreamId, TransportFacts, code, frame, qpack, settings::Settings,
 };
 
 use crate::codecs::{Failure, hex, role, take};
@@ -44,8 +44,9 @@ pub(crate) fn fresh(role: Role, config: Config) -> Connection {
     let mut conn = Connection::new(Arc::new(config), role);
     let facts =
         TransportFacts { peer_datagrams: true, peer_reset_stream_at: true, early_data_accepted: false };
-    let control = StreamId(if role == Role::Client { 2 } else { 3 });
-    conn.handle(Input::Established { facts, control, qpack: None });
+    let first = if role == Role::Client { 2 } else { 3 };
+    let qpack = Some(QpackStreams { encoder: StreamId(first + 4), decoder: StreamId(first + 8) });
+    conn.handle(Input::Established { facts, control: StreamId(first), qpack });
     conn
 }
 
