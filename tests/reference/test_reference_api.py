@@ -1,18 +1,13 @@
-"""The public interface: names, keywords and values that programs for the established package rely on."""
+"""The package as it is installed: its version, its name, its examples."""
 
 from __future__ import annotations
 
-import enum
-import importlib
-import inspect
 import json
 import re
 import subprocess
 import sys
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import pywebtransport
@@ -20,28 +15,6 @@ from pywebtransport import _distribution, require_reference
 
 FOLDER = Path(__file__).resolve().parent
 REFERENCE = FOLDER.parents[1] / "reference_impl"
-INTERFACE: dict[str, dict[str, dict[str, Any]]] = json.loads((FOLDER / "api_0_19.json").read_text())
-NAMES = [(module, name) for module, names in INTERFACE.items() for name in names]
-
-
-@pytest.mark.parametrize(("module", "name"), NAMES, ids=lambda value: str(value))
-def test_every_name_is_there_with_its_keywords(module: str, name: str) -> None:
-    found = importlib.import_module(module)
-    assert name in found.__all__
-    thing = getattr(found, name)
-    for member, wanted in INTERFACE[module][name].items():
-        if member == "call":
-            assert list(inspect.signature(thing).parameters) == wanted
-        elif member == "members":
-            assert issubclass(thing, enum.Enum)
-            assert {item.name: item.value for item in thing} == wanted
-        elif member == "fields":
-            assert is_dataclass(thing)
-            assert set(wanted) <= {field.name for field in fields(thing)}
-        elif wanted == "property":
-            assert isinstance(inspect.getattr_static(thing, member), property) or is_dataclass(thing)
-        else:
-            assert set(wanted) <= set(inspect.signature(getattr(thing, member)).parameters) | {"self", "cls"}
 
 
 def test_the_version_is_that_of_the_core() -> None:

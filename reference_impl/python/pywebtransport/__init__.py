@@ -27,10 +27,11 @@ from pywebtransport.framework import ServerApp
 from pywebtransport.server import WebTransportServer
 from pywebtransport.session import WebTransportSession
 from pywebtransport.stream import WebTransportReceiveStream, WebTransportSendStream, WebTransportStream
-from pywebtransport.types import Address, Headers
+from pywebtransport.types import URL, Address, Headers
 from pywebtransport.version import __version__
 
 __all__ = [
+    "URL",
     "Address",
     "ClientConfig",
     "ClientError",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from pywebtransport.exceptions import ConnectionError
 from pywebtransport.types import Address
 
 HTTPS_PORT: Final = 443
@@ -49,13 +50,16 @@ async def resolve(host: str, port: int) -> list[Address]:
     """The addresses of a host, families alternating, IPv6 first where the resolver puts it first.
 
     Raises:
-        OSError: the name cannot be resolved.
+        ConnectionError: the name cannot be resolved.
     """
     try:
         return [(str(ipaddress.ip_address(host)), port)]
     except ValueError:
         pass
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except socket.gaierror as error:
+        raise ConnectionError(f"{host} cannot be resolved: {error}") from error
     families: dict[int, list[Address]] = {}
     for family, _, _, _, address in found:
         item = (str(address[0]), port)
@@ -66,9 +70,12 @@ async def resolve(host: str, port: int) -> list[Address]:
 
 
 async def race(
-    attempts: Sequence[Callable[[], Coroutine[Any, Any, T]]], delay: float, discard: Callable[[T], None]
+    attempts: Sequence[Callable[[], Coroutine[Any, Any, T]]],
+    delay: float | None,
+    discard: Callable[[T], None],
 ) -> T:
     """Start attempts `delay` seconds apart, or at once when the last one failed; the first success wins.
+    Without a delay each waits for the failure of the one before.
 
     The others are cancelled and awaited. One that succeeded all the same, or all that did if the race itself
     is cancelled, are discarded.

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Protocol
 from pywebtransport import _core
 from pywebtransport._deadlines import Deadlines
 from pywebtransport.config import CORE_LIMITS, BaseConfig, ClientConfig, ServerConfig
+from pywebtransport.constants import DEFAULT_CLOSE_TIMEOUT
 from pywebtransport.exceptions import CertificateError, ConfigurationError
 from pywebtransport.types import Headers
 
@@ -134,8 +135,14 @@ class EndpointDriver:
             rounds -= 1
             self._dispatch()
 
-    async def close(self, *, code: int = 0x100, reason: str = "", timeout: float = 1.0) -> None:
-        """Close all connections with an HTTP/3 code and end the I/O thread, also when cancelled meanwhile."""
+    async def close(
+        self, *, code: int = 0x100, reason: str = "", timeout: float | None = DEFAULT_CLOSE_TIMEOUT
+    ) -> None:
+        """Close all connections with an HTTP/3 code and end the I/O thread, also when cancelled meanwhile.
+
+        Peers that do not answer are waited for up to `timeout` seconds, by default if `None`.
+        """
+        timeout = DEFAULT_CLOSE_TIMEOUT if timeout is None else timeout
         # With nothing open there is no peer to wait for.
         self.core.close(code, reason, timeout if self.targets else 0.0)
         try:
@@ -201,13 +208,13 @@ def core_settings(config: ClientConfig | ServerConfig) -> dict[str, Any]:
         "alpn": config.alpn_protocols,
         "congestion": _CONGESTION[config.congestion_control_algorithm],
         "drafts": config.drafts,
-        "idle_timeout": float(config.connection_idle_timeout),
+        "idle_timeout": float(config.connection_idle_timeout or 0.0),
         "keep_alive": float(config.keep_alive_interval or 0.0),
         "stream_receive_window": config.quic_stream_receive_window,
         "receive_window": config.quic_receive_window,
         "send_window": config.quic_send_window,
-        "max_bidi_streams": config.quic_max_concurrent_bidi_streams,
-        "max_uni_streams": config.quic_max_concurrent_uni_streams,
+        "max_bidi_streams": min(config.quic_max_concurrent_bidi_streams, config.max_transport_streams),
+        "max_uni_streams": min(config.quic_max_concurrent_uni_streams, config.max_transport_streams),
         "max_field_section_size": config.max_field_section_size,
         "max_sessions": config.max_sessions,
         "initial_max_data": config.initial_max_data,
@@ -218,8 +225,10 @@ def core_settings(config: ClientConfig | ServerConfig) -> dict[str, Any]:
         "max_datagrams_queued": config.max_total_pending_events,
         "verify": _VERIFY[config.verify_mode],
         "max_datagram_capsule": config.max_capsule_size,
-        **{name: getattr(config, name) for name in CORE_LIMITS},
+        **{name: getattr(config, key) for key, name in CORE_LIMITS.items()},
     }
+    if not config.flow_control_window_auto_scale_enabled:
+        settings["max_data_window"] = config.initial_max_data
     optional = {
         "certificate": _read(config.certfile),
         "private_key": _read(config.keyfile),
@@ -236,7 +245,8 @@ def core_settings(config: ClientConfig | ServerConfig) -> dict[str, Any]:
         settings["handshake_timeout"] = float(config.handshake_timeout)
         settings["early_data"] = config.early_data
     else:
-        settings["handshake_timeout"] = float(config.connect_timeout)
+        if config.connect_timeout is not None:
+            settings["handshake_timeout"] = float(config.connect_timeout)
         if config.certificate_hashes:
             settings["certificate_hashes"] = config.certificate_hashes
     return settings

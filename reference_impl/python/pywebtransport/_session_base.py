@@ -98,6 +98,8 @@ class SessionBase(Target):
         self._incoming_bidi: deque[WebTransportStream] = deque()
         self._incoming_uni: deque[WebTransportReceiveStream] = deque()
         self._acceptors: list[asyncio.Future[None]] = []
+        self._is_early = False
+        self._closing: tuple[int, str] | None = None
         self._close_code: int | None = None
         self._close_reason: str | None = None
         self._close_source: str | None = None
@@ -130,8 +132,10 @@ class SessionBase(Target):
 
     @property
     def headers(self) -> Headers:
-        """Field lines of the request; on a server with its pseudo-header fields, as pairs of bytes."""
-        return self._headers
+        """A copy of the field lines of the request; on a server with its pseudo-header fields, as pairs of
+        bytes.
+        """
+        return self._headers.copy()
 
     @property
     def response_headers(self) -> Headers:
@@ -291,9 +295,10 @@ class SessionBase(Target):
         self._end(ErrorCodes.H3_REQUEST_REJECTED, text, "peer")
 
     def _on_draining(self) -> None:
+        # GOAWAY and WT_DRAIN_SESSION may both come
         if self._state is SessionState.CONNECTED:
             self._state = SessionState.DRAINING
-        self._tell(EventType.SESSION_DRAINING)
+            self._tell(EventType.SESSION_DRAINING)
 
     def _end(self, code: int, reason: str, source: str) -> None:
         """The session has ended: nothing of it is left waiting."""
@@ -301,6 +306,9 @@ class SessionBase(Target):
             return
         self._state = SessionState.CLOSED
         self._closed_at = time.perf_counter()
+        if source == "local" and self._closing is not None:
+            # What we said ourselves; the core tells of the end only
+            code, reason = self._closing
         self._close_code, self._close_reason, self._close_source = code, reason, source
         self._driver.targets.pop(self._handle, None)
         self._connection._session_ended(self)

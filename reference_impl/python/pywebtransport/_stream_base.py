@@ -14,7 +14,7 @@ from pywebtransport._endpoint import Target, emitter_limits
 from pywebtransport.constants import ErrorCodes
 from pywebtransport.events import EventEmitter
 from pywebtransport.exceptions import StreamError, TimeoutError
-from pywebtransport.types import EventType, SessionId, StreamDirection, StreamId, StreamState
+from pywebtransport.types import Buffer, EventType, SessionId, StreamDirection, StreamId, StreamState
 
 if TYPE_CHECKING:
     from pywebtransport._session_base import SessionBase
@@ -203,6 +203,7 @@ class BaseStream(Target):
                 "stream_id": self.stream_id,
                 "session_id": self._session.session_id,
                 "error_code": code,
+                "connection": self._session._connection,
                 "stream": self,
             }
             self._events.emit_nowait(event_type=event_type, data=data)
@@ -277,6 +278,23 @@ class BaseStream(Target):
                 deadlines.remove(future)
             if future in waiters:
                 waiters.remove(future)
+
+
+def sendable(data: Buffer | str) -> tuple[Buffer, int]:
+    """What can be sent of an argument, text as UTF-8, and its size in bytes.
+
+    Raises:
+        TypeError: it is no buffer.
+        BufferError: it is one that is not contiguous.
+    """
+    if type(data) is bytes:
+        return data, len(data)
+    if isinstance(data, str):
+        data = data.encode()
+    view = data if isinstance(data, memoryview) else memoryview(data)
+    if not view.c_contiguous:
+        raise BufferError("a buffer that is not contiguous cannot be sent: copy it with bytes() first")
+    return data, view.nbytes
 
 
 def wake(waiters: list[asyncio.Future[None]]) -> None:

@@ -16,11 +16,18 @@ from typing import Any, Self
 from pywebtransport import _core
 from pywebtransport._dial import Origin, parse_url, race, resolve
 from pywebtransport._endpoint import EndpointDriver, emitter_limits, header_lines
+from pywebtransport._pool import Pool
 from pywebtransport.config import ClientConfig
 from pywebtransport.connection import WebTransportConnection
 from pywebtransport.constants import ErrorCodes
 from pywebtransport.events import EventEmitter
-from pywebtransport.exceptions import ClientError, ConnectionError, TimeoutError, WebTransportError
+from pywebtransport.exceptions import (
+    ClientError,
+    ConnectionError,
+    SessionError,
+    TimeoutError,
+    WebTransportError,
+)
 from pywebtransport.session import WebTransportSession
 from pywebtransport.types import Address, ConnectionState, EventType, Headers
 from pywebtransport.version import __version__
@@ -100,9 +107,10 @@ class WebTransportClient(EventEmitter):
         self._config = ClientConfig() if config is None else config
         self._config.validate()
         super().__init__(**emitter_limits(self._config))
-        self._default_headers = self._config.headers
+        self._default_headers: Headers = {}
         self._driver: EndpointDriver | None = None
         self._connections: dict[int, WebTransportConnection] = {}
+        self._pool = Pool()
         self._stats = ClientStats()
         self._is_closed = False
 
@@ -117,7 +125,7 @@ class WebTransportClient(EventEmitter):
         return self._is_closed
 
     def set_default_headers(self, *, headers: Headers) -> None:
-        """Field lines of every request from now on, in place of those of the configuration."""
+        """Field lines of every request from now on, beside those of the configuration; they win over them."""
         self._default_headers = headers
 
     async def connect(
@@ -142,6 +150,33 @@ class WebTransportClient(EventEmitter):
                 the server refused it.
             TimeoutError: it took too long.
         """
+        return await self._establish(url, headers, wt_available_protocols, timeout, early=False)
+
+    async def connect_optimistic(
+        self,
+        *,
+        url: str,
+        headers: Headers | None = None,
+        wt_available_protocols: list[str] | None = None,
+        timeout: float | None = None,
+    ) -> WebTransportSession:
+        """As `connect`, without waiting for the answer to the request; see
+        `WebTransportConnection.create_session_optimistic`.
+
+        Raises:
+            ValueError, ClientError, TimeoutError: as `connect`.
+        """
+        return await self._establish(url, headers, wt_available_protocols, timeout, early=True)
+
+    async def _establish(
+        self,
+        url: str,
+        headers: Headers | None,
+        wt_available_protocols: list[str] | None,
+        timeout: float | None,
+        *,
+        early: bool,
+    ) -> WebTransportSession:
         if self._is_closed:
             raise ClientError("the client is closed", url=url)
         origin = parse_url(url)
@@ -153,7 +188,7 @@ class WebTransportClient(EventEmitter):
         self._stats.connections_attempted += 1
         try:
             async with asyncio.timeout(limit):
-                session = await self._connect(origin, self._headers(headers), offered)
+                session = await self._connect(origin, self._headers(headers), offered, early)
         except builtins.TimeoutError:
             self._stats.connections_failed += 1
             raise TimeoutError(
@@ -208,8 +243,9 @@ class WebTransportClient(EventEmitter):
 
     def _headers(self, headers: Headers | None) -> Headers:
         lines = header_lines(headers)
-        given = {name for name, _ in lines}
-        lines = [line for line in header_lines(self._default_headers) if line[0] not in given] + lines
+        for defaults in (self._default_headers, self._config.headers):
+            given = {name for name, _ in lines}
+            lines = [line for line in header_lines(defaults) if line[0] not in given] + lines
         if not any(name == "user-agent" for name, _ in lines):
             lines.insert(
                 0, ("user-agent", self._config.user_agent or f"webtransport-reference/{__version__}")
@@ -217,8 +253,38 @@ class WebTransportClient(EventEmitter):
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
 
     async def _connect(
-        self, origin: Origin, headers: Headers, offered: list[str] | None
+        self, origin: Origin, headers: Headers, offered: list[str] | None, early: bool
     ) -> WebTransportSession:
+        place, tried = (origin.host, origin.port), set[int]()
+        while True:
+            is_shared = False
+            async with self._pool.lock(place) if self._config.pool_sessions else contextlib.nullcontext():
+                connection = self._pool.find(place, tried)
+                if connection is not None:
+                    is_shared = True
+                else:
+                    connection = await self._open(origin)
+                    if self._config.pool_sessions:
+                        self._pool.add(place, connection)
+            tried.add(connection.handle)
+            create = connection.create_session_optimistic if early else connection.create_session
+            try:
+                return await create(
+                    authority=origin.authority,
+                    path=origin.path,
+                    headers=headers,
+                    wt_available_protocols=offered,
+                )
+            except (SessionError, ConnectionError) as error:
+                # Where no answer came, another connection may take what this one did not
+                if not is_shared or error.details.get("status"):
+                    self._abandon_unused(connection)
+                    raise
+            except BaseException:
+                self._abandon_unused(connection)
+                raise
+
+    async def _open(self, origin: Origin) -> WebTransportConnection:
         if len(self._connections) >= self._config.max_connections:
             raise ClientError(
                 f"{self._config.max_connections} connections are open",
@@ -226,17 +292,7 @@ class WebTransportClient(EventEmitter):
             )
         addresses = await resolve(origin.host, origin.port)
         attempts = [partial(self._attempt, address, origin.host) for address in addresses]
-        connection = await race(attempts, self._config.connection_attempt_delay, self._abandon)
-        try:
-            return await connection.create_session(
-                authority=origin.authority,
-                path=origin.path,
-                headers=headers,
-                wt_available_protocols=offered,
-            )
-        except BaseException:
-            self._abandon(connection)
-            raise
+        return await race(attempts, self._config.connection_attempt_delay, self._abandon)
 
     async def _attempt(self, address: Address, host: str) -> WebTransportConnection:
         if self._driver is None:
@@ -257,7 +313,12 @@ class WebTransportClient(EventEmitter):
             raise
         return connection
 
+    def _abandon_unused(self, connection: WebTransportConnection) -> None:
+        if not connection.get_all_sessions():
+            self._abandon(connection)
+
     def _abandon(self, connection: WebTransportConnection) -> None:
+        self._pool.discard(connection.handle)
         if self._driver is not None and not connection.is_closed:
             with contextlib.suppress(_core.HandleError):
                 self._driver.core.close_connection(connection.handle)
@@ -266,6 +327,7 @@ class WebTransportClient(EventEmitter):
     def _relay(self, event: Any) -> None:
         if event.type == EventType.CONNECTION_CLOSED:
             self._connections.pop(event.data["connection_handle"], None)
+            self._pool.discard(event.data["connection_handle"])
         self.emit_nowait(event_type=event.type, data=event.data, source=event.data["connection"])
 
     def _on_connection(self, handle: int, info: dict[str, Any]) -> None:

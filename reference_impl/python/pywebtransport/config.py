@@ -1,6 +1,6 @@
 """Configurations of clients and servers: plain dataclasses, checked by a table of ranges.
 
-Times are seconds, sizes are bytes. `None` switches a time limit off where the type allows it.
+Times are seconds, sizes are bytes. `None` switches a time limit off.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import ssl
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final, Self
 
 from pywebtransport import constants as c
@@ -37,11 +37,13 @@ _BASE_RANGES: Final[dict[str, _Range]] = {
     "max_datagram_size": (1, c.UDP_MAX_DATAGRAM_SIZE),
     "max_event_listeners": _POSITIVE_INT,
     "max_field_section_size": (1, (1 << 32) - 1),
+    "max_pending_capsules": _POSITIVE_INT,
     "max_session_pending_events": _POSITIVE_INT,
     "max_sessions": _POSITIVE_INT,
     "max_stream_read_buffer_size": _POSITIVE_INT,
     "max_stream_write_buffer_size": _POSITIVE_INT,
     "max_total_pending_events": _POSITIVE_INT,
+    "max_transport_streams": (c.H3_MIN_UNI_STREAM_COUNT, c.WT_STREAMS_LIMIT),
     "pending_event_ttl": _TIME,
     "quic_max_concurrent_bidi_streams": (c.WT_SESSION_CONTROL_BIDI_STREAM_COUNT, c.WT_STREAMS_LIMIT),
     "quic_max_concurrent_uni_streams": (c.H3_MIN_UNI_STREAM_COUNT, c.WT_STREAMS_LIMIT),
@@ -58,20 +60,24 @@ _CORE_LIMITS: Final[dict[str, _Range]] = {
     "datagram_receive_buffer": _POSITIVE_INT,
     "datagram_send_buffer": _POSITIVE_INT,
     "event_queue": _POSITIVE_INT,
-    "max_buffered_datagrams": (0, math.inf),
-    "max_buffered_streams": (0, math.inf),
     "max_data_window": (0, c.QUIC_VARINT_LIMIT),
     "max_early_capsule_bytes": (0, math.inf),
     "max_ignored_elements": (0, (1 << 32) - 1),
     "max_opening_streams": _POSITIVE_INT,
+    "max_pending_datagrams": _POSITIVE_INT,
     "max_pending_streams": _POSITIVE_INT,
     "max_remembered_sessions": (0, math.inf),
     "max_settings_size": _POSITIVE_INT,
+    "max_unfinished_streams": _POSITIVE_INT,
 }
-CORE_LIMITS: Final = tuple(_CORE_LIMITS)
-"""Bounds that the core has under the same names (see `_core.pyi`)."""
+_CORE_NAMES: Final = {
+    "max_pending_datagrams": "max_buffered_datagrams",
+    "max_pending_streams": "max_buffered_streams",
+    "max_unfinished_streams": "max_pending_streams",
+}
+CORE_LIMITS: Final = {name: _CORE_NAMES.get(name, name) for name in _CORE_LIMITS}
+"""Bounds that the core has, and their names there (see `_core.pyi`)."""
 _BASE_RANGES.update(_CORE_LIMITS, qlog_max_files=_POSITIVE_INT, qlog_max_file_size=_POSITIVE_INT)
-_OPTIONAL_TIMES: Final = frozenset({"keep_alive_interval", "read_timeout", "write_timeout"})
 
 
 @dataclass(kw_only=True)
@@ -79,12 +85,14 @@ class BaseConfig:
     """What clients and servers have in common."""
 
     alpn_protocols: list[str] = field(default_factory=lambda: list(c.DEFAULT_ALPN_PROTOCOLS))
-    close_timeout: float = c.DEFAULT_CLOSE_TIMEOUT
+    close_timeout: float | None = c.DEFAULT_CLOSE_TIMEOUT
     congestion_control_algorithm: str = c.DEFAULT_CONGESTION_CONTROL_ALGORITHM
-    connection_idle_timeout: float = c.DEFAULT_CONNECTION_IDLE_TIMEOUT
+    connection_idle_timeout: float | None = c.DEFAULT_CONNECTION_IDLE_TIMEOUT
     event_history_capacity: int = c.DEFAULT_EVENT_HISTORY_CAPACITY
     event_queue_capacity: int = c.DEFAULT_EVENT_QUEUE_CAPACITY
     flow_control_window: int = c.DEFAULT_FLOW_CONTROL_WINDOW
+    flow_control_window_auto_scale_enabled: bool = c.DEFAULT_FLOW_CONTROL_WINDOW_AUTO_SCALE_ENABLED
+    """The window of a session may grow from `initial_max_data` to `max_data_window`."""
     initial_max_data: int = c.DEFAULT_INITIAL_MAX_DATA
     initial_max_streams_bidi: int = c.DEFAULT_INITIAL_MAX_STREAMS_BIDI
     initial_max_streams_uni: int = c.DEFAULT_INITIAL_MAX_STREAMS_UNI
@@ -95,20 +103,27 @@ class BaseConfig:
     max_datagram_size: int = c.DEFAULT_MAX_DATAGRAM_SIZE
     max_event_listeners: int = c.DEFAULT_MAX_EVENT_LISTENERS
     max_field_section_size: int = c.DEFAULT_MAX_FIELD_SECTION_SIZE
+    max_pending_capsules: int = c.DEFAULT_MAX_PENDING_CAPSULES
+    max_pending_datagrams: int = c.DEFAULT_MAX_PENDING_DATAGRAMS
+    """Per connection, before their session is known (draft-16 §4.6); further ones are dropped."""
+    max_pending_streams: int = c.DEFAULT_MAX_PENDING_STREAMS
+    """Likewise; further ones are refused with WT_BUFFERED_STREAM_REJECTED."""
     max_session_pending_events: int = c.DEFAULT_MAX_SESSION_PENDING_EVENTS
     max_sessions: int = c.DEFAULT_MAX_SESSIONS
     max_stream_read_buffer_size: int = c.DEFAULT_MAX_STREAM_READ_BUFFER_SIZE
     max_stream_write_buffer_size: int = c.DEFAULT_MAX_STREAM_WRITE_BUFFER_SIZE
     max_total_pending_events: int = c.DEFAULT_MAX_TOTAL_PENDING_EVENTS
-    pending_event_ttl: float = c.DEFAULT_PENDING_EVENT_TTL
+    max_transport_streams: int = c.DEFAULT_MAX_TRANSPORT_STREAMS
+    """QUIC streams of a kind that a peer may have at a time, whatever the two limits for each kind say."""
+    pending_event_ttl: float | None = c.DEFAULT_PENDING_EVENT_TTL
     quic_max_concurrent_bidi_streams: int = c.DEFAULT_QUIC_MAX_CONCURRENT_BIDI_STREAMS
     quic_max_concurrent_uni_streams: int = c.DEFAULT_QUIC_MAX_CONCURRENT_UNI_STREAMS
     quic_receive_window: int = c.DEFAULT_QUIC_RECEIVE_WINDOW
     quic_send_window: int = c.DEFAULT_QUIC_SEND_WINDOW
     quic_stream_receive_window: int = c.DEFAULT_QUIC_STREAM_RECEIVE_WINDOW
     read_timeout: float | None = c.DEFAULT_READ_TIMEOUT
-    resource_cleanup_interval: float = c.DEFAULT_RESOURCE_CLEANUP_INTERVAL
-    stream_creation_timeout: float = c.DEFAULT_STREAM_CREATION_TIMEOUT
+    resource_cleanup_interval: float | None = c.DEFAULT_RESOURCE_CLEANUP_INTERVAL
+    stream_creation_timeout: float | None = c.DEFAULT_STREAM_CREATION_TIMEOUT
     write_timeout: float | None = c.DEFAULT_WRITE_TIMEOUT
     drafts: list[int] = field(default_factory=lambda: list(DRAFTS))
     """Drafts to offer, of 16, 14, 7 and 2; on a client the preferred one first."""
@@ -131,10 +146,6 @@ class BaseConfig:
     """Bytes per connection that QUIC keeps of datagrams; the oldest are dropped."""
     datagram_send_buffer: int = 1 << 20
     """Bytes per connection of datagrams to send; further ones are dropped."""
-    max_buffered_datagrams: int = 64
-    """Per connection, before their session is known (draft-16 §4.6); further ones are dropped."""
-    max_buffered_streams: int = 64
-    """Likewise; further ones are refused with WT_BUFFERED_STREAM_REJECTED."""
     max_data_window: int = 16 << 20
     """Bytes up to which the window of a session grows for a peer that is held up by it."""
     max_early_capsule_bytes: int = 8 << 10
@@ -143,7 +154,7 @@ class BaseConfig:
     """Frames, capsules and streams without effect in a row; more are H3_EXCESSIVE_LOAD (RFC 9114 §10.5)."""
     max_opening_streams: int = 4096
     """Our streams per connection that wait for the peer's limits; further ones fail."""
-    max_pending_streams: int = 1024
+    max_unfinished_streams: int = 1024
     """Streams of the peer per connection that the application is not done with, ended ones included.
 
     At least as many as QUIC allows at a time; further ones wait in QUIC, whose limit the peer then meets.
@@ -160,13 +171,16 @@ class BaseConfig:
         """Make a configuration of the known keys of a dictionary; unknown keys are ignored, nothing is
         validated.
 
-        `verify_mode` may be the name of a member of `ssl.VerifyMode`.
+        `verify_mode` may be the name of a member of `ssl.VerifyMode`, `bind_port` a numeral.
         """
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in config_dict.items() if key in known}
         mode = values.get("verify_mode")
         if isinstance(mode, str) and mode in ssl.VerifyMode.__members__:
             values["verify_mode"] = ssl.VerifyMode[mode]
+        port = values.get("bind_port")
+        if isinstance(port, str) and port.isascii() and port.isdecimal():
+            values["bind_port"] = int(port)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -189,8 +203,12 @@ class BaseConfig:
         known = {item.name for item in fields(self)}
         for key in kwargs:
             if key not in known:
-                raise ConfigurationError(f"unknown configuration key {key!r}", config_key=key)
-        changed = replace(self.copy(), **kwargs)
+                raise ConfigurationError(
+                    f"unknown configuration key {key!r}", config_key=key, config_value=kwargs[key]
+                )
+        changed = self.copy()
+        for key, value in kwargs.items():
+            setattr(changed, key, value)
         changed.validate()
         return changed
 
@@ -202,7 +220,7 @@ class BaseConfig:
         """
         for key, (low, high) in self._ranges.items():
             value = getattr(self, key)
-            if value is None and key in _OPTIONAL_TIMES:
+            if value is None and low == _TIME[0]:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
                 raise _unusable(key, value)
@@ -231,14 +249,16 @@ class ClientConfig(BaseConfig):
     ca_certs: str | None = None
     """Path of trusted certificates (PEM); default: those of the system."""
     certfile: str | None = None
-    connect_timeout: float = c.DEFAULT_CONNECT_TIMEOUT
-    connection_attempt_delay: float = c.DEFAULT_CONNECTION_ATTEMPT_DELAY
+    connect_timeout: float | None = c.DEFAULT_CONNECT_TIMEOUT
+    connection_attempt_delay: float | None = c.DEFAULT_CONNECTION_ATTEMPT_DELAY
     """Pause before the next address of a name is tried beside the last one (RFC 8305 §5)."""
     headers: Headers = field(default_factory=dict)
     keyfile: str | None = None
     user_agent: str | None = None
     verify_mode: ssl.VerifyMode = ssl.CERT_REQUIRED
     wt_available_protocols: list[str] | None = None
+    pool_sessions: bool = False
+    """Sessions with one server share a connection where it takes several (draft-16 §5.1)."""
     certificate_hashes: list[bytes] = field(default_factory=list)
     """SHA-256 digests of server certificates to accept, in place of a chain to a trusted one."""
 
@@ -257,6 +277,11 @@ class ClientConfig(BaseConfig):
             raise _unusable("certfile", self.certfile)
         if not isinstance(self.verify_mode, ssl.VerifyMode):
             raise _unusable("verify_mode", self.verify_mode)
+        offered = self.wt_available_protocols
+        if offered is not None and not (
+            isinstance(offered, list) and all(isinstance(name, str) for name in offered)
+        ):
+            raise _unusable("wt_available_protocols", offered)
         for digest in self.certificate_hashes:
             if len(digest) != 32:
                 raise _unusable("certificate_hashes", digest)
@@ -303,6 +328,9 @@ class ServerConfig(BaseConfig):
             raise _unusable("verify_mode", self.verify_mode)
         if self.verify_mode != ssl.CERT_NONE and not self.ca_certs:
             raise _unusable("ca_certs", self.ca_certs)
+        for key in ("certfile", "keyfile"):
+            if getattr(self, key) is None:
+                raise _unusable(key, None)
 
 
 def _unusable(key: str, value: Any) -> ConfigurationError:

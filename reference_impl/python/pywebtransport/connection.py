@@ -202,8 +202,48 @@ class WebTransportConnection(Target):
 
         Raises:
             SessionError: it was refused; `details` has `status` and `headers` of the answer.
-            ConnectionError: the connection has ended.
+            ConnectionError: the connection has ended, or is not ours to ask on.
         """
+        session = self._request(authority, path, headers, wt_available_protocols)
+        try:
+            await session._established()
+        except asyncio.CancelledError:
+            with contextlib.suppress(_core.HandleError):
+                self._driver.core.close_session(session._handle)
+            session._end(ErrorCodes.APP_CANCELLED, "cancelled", "local")
+            raise
+        return session
+
+    async def create_session_optimistic(
+        self,
+        *,
+        authority: str,
+        path: str,
+        headers: Headers | None = None,
+        wt_available_protocols: list[str] | None = None,
+    ) -> WebTransportSession:
+        """As `create_session`, without waiting for the answer of the server.
+
+        What is opened and sent meanwhile is the server's if it accepts, else it ends with the session;
+        `session.ensure_ready()` waits for the answer.
+
+        Raises:
+            SessionError: the request cannot be made.
+            ConnectionError: as `create_session`.
+        """
+        session = self._request(authority, path, headers, wt_available_protocols)
+        session._begin_early()
+        return session
+
+    def _request(
+        self, authority: str, path: str, headers: Headers | None, wt_available_protocols: list[str] | None
+    ) -> WebTransportSession:
+        if not self._is_client:
+            raise ConnectionError(
+                "sessions are asked for by clients",
+                connection_handle=self._handle,
+                remote_address=self.remote_address,
+            )
         lines = header_lines(headers)
         origin = next((value for name, value in lines if name == "origin"), None)
         try:
@@ -219,16 +259,22 @@ class WebTransportConnection(Target):
             raise self._closed_error() from None
         except ValueError as error:
             raise SessionError(str(error)) from error
-        session = self._add(handle, 0, path, header_bytes(lines), wt_available_protocols)
-        try:
-            await session._established()
-        except asyncio.CancelledError:
-            with contextlib.suppress(_core.HandleError):
-                self._driver.core.close_session(handle)
-            raise
-        return session
+        return self._add(handle, 0, path, header_bytes(lines), wt_available_protocols)
 
     async def graceful_shutdown(self) -> None:
+        """As `drain`; then, when all sessions have ended, or after `close_timeout`, as `close`."""
+        await self.drain()
+        ends = [asyncio.ensure_future(session.wait_closed()) for session in self.get_all_sessions()]
+        try:
+            if ends:
+                await asyncio.wait(ends, timeout=self._config.close_timeout)
+        finally:
+            for task in ends:
+                task.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+        await self.close()
+
+    async def drain(self) -> None:
         """Announce the end (GOAWAY, RFC 9114 §5.2) and ask all sessions to finish. They stay usable."""
         if not self.is_closed:
             self._goaway_sent = True

@@ -20,25 +20,35 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pywebtransport.types import EventType
 
 logger = logging.getLogger(__name__)
 
+_KNOWN_TYPES: Final[dict[str, EventType]] = {item.value: item for item in EventType}
+
 
 @dataclass(kw_only=True, frozen=True, slots=True, repr=False)
 class Event:
-    """Something that happened. `timestamp` is in seconds of `time.perf_counter`."""
+    """Something that happened. `timestamp` is in seconds of `time.perf_counter`.
+
+    The name of a known type becomes a member of `EventType`; programs may use names of their own.
+    """
 
     type: EventType | str
     timestamp: float = field(default_factory=time.perf_counter)
     data: Any | None = None
     source: Any | None = None
 
+    def __post_init__(self) -> None:
+        if (known := _KNOWN_TYPES.get(self.type)) is not None:
+            object.__setattr__(self, "type", known)
+
     def to_dict(self) -> dict[str, Any]:
-        """The members as a dictionary."""
-        return {"type": self.type, "timestamp": self.timestamp, "data": self.data, "source": self.source}
+        """The members as a dictionary, the source as text."""
+        source = None if self.source is None else str(self.source)
+        return {"type": self.type, "timestamp": self.timestamp, "data": self.data, "source": source}
 
     def __str__(self) -> str:
         return f"Event({self.type})"

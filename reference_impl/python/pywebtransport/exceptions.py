@@ -71,13 +71,13 @@ class WebTransportError(Exception):
         details: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """A new exception that takes the code and the details of `cause`, where it has them and none are
-        given.
+        """A new exception that takes the code of `cause`, where it has one and none is given, and its
+        details, to which those given are added.
         """
-        if isinstance(cause, WebTransportError):
-            error_code = cause.error_code if error_code is None else error_code
-            details = dict(cause.details) if details is None else details
-        return cls(message, error_code=error_code, details=details, **kwargs)
+        code = getattr(cause, "error_code", None) if error_code is None else error_code
+        inherited = getattr(cause, "details", None)
+        merged = {**(inherited if isinstance(inherited, dict) else {}), **(details or {})}
+        return cls(message, error_code=code, details=merged, **kwargs)
 
     @property
     def category(self) -> str:
@@ -113,6 +113,8 @@ class WebTransportError(Exception):
     def __repr__(self) -> str:
         parts = [f"message={self.message!r}", f"error_code={self.error_code:#x}"]
         parts += [f"{name}={getattr(self, name)!r}" for name in self.context_fields]
+        if self.details:
+            parts.append(f"details={self.details!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
 

@@ -171,7 +171,7 @@ class WebTransportServer(EventEmitter):
         if self._driver is not None:
             self._driver.core.stop_accepting()
         for connection in self._connection_manager.items():
-            await connection.graceful_shutdown()
+            await connection.drain()
         sessions = self._session_manager.items()
         if sessions:
             waiting = [asyncio.ensure_future(session.wait_closed()) for session in sessions]
@@ -229,11 +229,13 @@ class WebTransportServer(EventEmitter):
         await self.close()
 
     def __str__(self) -> str:
-        addresses = ", ".join(f"{host} port {port}" for host, port in self.local_addresses)
+        addresses = ", ".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.local_addresses
+        )
         return (
             f"WebTransportServer(status={'serving' if self.is_serving else 'stopped'}, "
-            f"addresses={addresses or 'unknown'}, connections={len(self._connection_manager)}, "
-            f"sessions={len(self._session_manager)})"
+            f"addresses={f'[{addresses}]' if addresses else 'unknown'}, "
+            f"connections={len(self._connection_manager)}, sessions={len(self._session_manager)})"
         )
 
     # Events

@@ -8,20 +8,20 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from pywebtransport import _core
 from pywebtransport._endpoint import header_lines
 from pywebtransport._session_base import PendingStream, SessionBase
 from pywebtransport._session_diagnostics import SessionDiagnostics
-from pywebtransport._stream_base import BaseStream, wake
+from pywebtransport._stream_base import BaseStream, sendable, wake
 from pywebtransport.constants import ErrorCodes
 from pywebtransport.exceptions import DatagramError, SessionClosedError, TimeoutError
 from pywebtransport.stream import WebTransportReceiveStream, WebTransportSendStream, WebTransportStream
 from pywebtransport.types import Buffer, EventType, Headers, SessionState
 
 S = TypeVar("S", bound=BaseStream)
-_OPEN = (SessionState.CONNECTED, SessionState.DRAINING)
+_OPEN: Final = (SessionState.CONNECTED, SessionState.DRAINING)
 
 
 class WebTransportSession(SessionBase):
@@ -51,9 +51,13 @@ class WebTransportSession(SessionBase):
     ) -> None:
         """Refuse the request of a client.
 
+        No effect if it was refused before.
+
         Raises:
-            SessionError: the request was answered or has gone.
+            SessionError: the request was accepted.
         """
+        if self._state is SessionState.CLOSED:
+            return
         self._require(SessionState.CONNECTING)
         try:
             self._driver.core.reject_session(
@@ -62,6 +66,25 @@ class WebTransportSession(SessionBase):
         except (_core.HandleError, ValueError) as error:
             raise self._error(str(error)) from error
         self._end(ErrorCodes.H3_REQUEST_REJECTED, f"status {int(status_code)}", "local")
+
+    # Establishment, on a client
+
+    async def ensure_ready(self) -> None:
+        """Wait for the answer of the server, after `connect_optimistic`.
+
+        Raises:
+            SessionError: it refused, or the session has ended; as `WebTransportConnection.create_session`.
+        """
+        if self._state is SessionState.CONNECTING:
+            await self._established()
+        self._require(*_OPEN)
+
+    def _begin_early(self) -> None:
+        """Streams and datagrams need not wait for the answer."""
+        self._is_early = True
+        # Who waits for the answer gets its error; nobody has to
+        self._answered.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._tell(EventType.SESSION_PENDING, path=self._path, headers=self.headers)
 
     async def _established(self) -> dict[str, Any]:
         return await asyncio.shield(self._answered)
@@ -112,7 +135,7 @@ class WebTransportSession(SessionBase):
             return
 
     async def _open(self, kind: type[S]) -> S:
-        self._require(*_OPEN)
+        self._require_open()
         core = self._driver.core
         try:
             at_once = core.open_stream_at_once(self._handle, kind.can_receive)
@@ -137,6 +160,10 @@ class WebTransportSession(SessionBase):
         finally:
             pending.abandon()
 
+    def _require_open(self) -> None:
+        if not (self._is_early and self._state is SessionState.CONNECTING):
+            self._require(*_OPEN)
+
     async def _accept(self, queue: deque[S]) -> S:
         while not queue:
             if self._state in (SessionState.CLOSED, SessionState.CLOSING):
@@ -156,17 +183,18 @@ class WebTransportSession(SessionBase):
         """Send a datagram. It is dropped, as the network may drop it, while too many wait to be sent.
 
         Raises:
-            DatagramError: it is larger than `max_datagram_size`.
+            DatagramError: it is larger than `max_datagram_size`, or no contiguous buffer.
             SessionError: the session is not open.
         """
-        self._require(*_OPEN)
-        if isinstance(data, str):
-            data = data.encode()
+        self._require_open()
         self.send_datagram_nowait(data)
 
     def send_datagram_nowait(self, data: Buffer) -> bool:
         """As `send_datagram`. Returns whether the datagram was queued; `False` means that it was dropped."""
-        size = data.nbytes if isinstance(data, memoryview) else len(data)
+        try:
+            data, size = sendable(data)
+        except (TypeError, BufferError) as error:
+            raise DatagramError(str(error)) from error
         try:
             if size > self._config.max_datagram_size:
                 raise ValueError
@@ -263,15 +291,21 @@ class WebTransportSession(SessionBase):
         Args:
             error_code: 32-bit application code.
             reason: at most 1024 bytes of UTF-8; a longer one is cut at a character.
+
+        Raises:
+            ValueError: `error_code` has more than 32 bits.
         """
         if self._state is SessionState.CLOSED:
             return
         if self._state is SessionState.CONNECTING and not self._connection.is_client:
             await self.reject()
             return
+        if not 0 <= error_code < 1 << 32:
+            raise ValueError(f"{error_code} is no code of 32 bits")
         if self._state is not SessionState.CLOSING:
             self._state = SessionState.CLOSING
             text = (reason or "").encode()[:1024].decode(errors="ignore")
+            self._closing = (error_code, text)
             try:
                 self._driver.core.close_session(self._handle, error_code, text)
             except _core.HandleError:

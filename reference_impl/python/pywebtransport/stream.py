@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from pywebtransport import _core
-from pywebtransport._stream_base import BaseStream, StreamDiagnostics, wake
+from pywebtransport._stream_base import BaseStream, StreamDiagnostics, sendable, wake
 from pywebtransport.constants import ErrorCodes
 from pywebtransport.exceptions import StreamError
 from pywebtransport.types import Buffer, EventType, StreamState
@@ -213,14 +213,18 @@ class _SendingSide(BaseStream):
         """Send all of `data`, waiting while more than `max_stream_write_buffer_size` bytes are unsent.
 
         Raises:
-            StreamError: the peer stopped the stream, it was finished or reset before, or its session has
-                ended.
+            StreamError: the peer stopped the stream, it was finished or reset before, its session has ended,
+                or `data` is no contiguous buffer.
             TimeoutError: there was no room within the `write_timeout` of the configuration.
         """
-        if isinstance(data, str):
-            data = data.encode()
+        data, size = self._sendable(data)
+        if not size and (not end_stream or self._sending is StreamState.HALF_CLOSED_LOCAL):
+            # Nothing to say, or said before
+            return
         while True:
             if self._sending is not None:
+                if self._gone:
+                    raise self._session_gone()
                 raise self._error("the stream cannot be written any more", self._stop_code)
             try:
                 if self._core.write(self._handle, data, end_stream):
@@ -231,7 +235,6 @@ class _SendingSide(BaseStream):
                 self._end_sending(StreamState.RESET_SENT, ErrorCodes.WT_SESSION_GONE)
                 raise self._session_gone()
             await self._wait(self._write_waiters, self._session._config.write_timeout, "write")
-        size = data.nbytes if isinstance(data, memoryview) else len(data)
         self._bytes_sent += size
         self._session._bytes_sent += size
         if end_stream:
@@ -246,18 +249,14 @@ class _SendingSide(BaseStream):
         """
         if chunk_size < 1:
             raise ValueError(f"pieces of {chunk_size} bytes cannot be sent")
-        if isinstance(data, str):
-            data = data.encode()
-        if type(data) is bytes and len(data) <= chunk_size:
+        data, size = self._sendable(data)
+        if size <= chunk_size:
             await self.write(data=data, end_stream=end_stream)
             return
         view = memoryview(data).cast("B")
-        if len(view) <= chunk_size:
-            await self.write(data=data, end_stream=end_stream)
-            return
-        for start in range(0, len(view), chunk_size):
+        for start in range(0, size, chunk_size):
             end = start + chunk_size
-            await self.write(data=view[start:end], end_stream=end_stream and end >= len(view))
+            await self.write(data=view[start:end], end_stream=end_stream and end >= size)
 
     async def reset(self, *, error_code: int = ErrorCodes.APP_NO_ERROR) -> None:
         """Abandon the sending direction with a 32-bit application code (draft-16 §4.4).
@@ -268,6 +267,12 @@ class _SendingSide(BaseStream):
             with contextlib.suppress(_core.HandleError):
                 self._core.reset(self._handle, error_code)
             self._end_sending(StreamState.RESET_SENT, error_code)
+
+    def _sendable(self, data: Buffer) -> tuple[Buffer, int]:
+        try:
+            return sendable(data)
+        except (TypeError, BufferError) as error:
+            raise self._error(str(error)) from error
 
     def _finish(self) -> None:
         if self._sending is None:
@@ -362,14 +367,15 @@ async def _close_sending(stream: _SendingSide, error_code: int | None) -> None:
 
 
 def _code_of(error: BaseException | None) -> int:
-    """The code with which a block that was left by an exception abandons its stream."""
+    """The code with which a block that was left by an exception abandons its stream: that of the exception,
+    if it has one of an application.
+    """
     if error is None:
         return ErrorCodes.APP_NO_ERROR
-    return (
-        ErrorCodes.APP_CANCELLED
-        if isinstance(error, asyncio.CancelledError)
-        else ErrorCodes.APP_GENERIC_ERROR
-    )
+    if isinstance(error, asyncio.CancelledError):
+        return ErrorCodes.APP_CANCELLED
+    code = getattr(error, "error_code", None)
+    return code if isinstance(code, int) and 0 <= code < 1 << 32 else ErrorCodes.APP_GENERIC_ERROR
 
 
 __all__ = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager as AsyncContextManager
 from enum import StrEnum
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Address: TypeAlias = tuple[str, int]
 """IP address as text and UDP port."""
@@ -23,6 +24,18 @@ SessionId: TypeAlias = int
 StreamId: TypeAlias = int
 """QUIC stream ID (RFC 9000 §2.1)."""
 
+# Names of 0.17 and 0.18
+Data: TypeAlias = bytes | bytearray | memoryview | str
+EventData: TypeAlias = Any
+Future: TypeAlias = asyncio.Future
+Priority: TypeAlias = int
+SSLContext: TypeAlias = ssl.SSLContext
+Timeout: TypeAlias = float | None
+Timestamp: TypeAlias = float
+URL: TypeAlias = str
+URLParts: TypeAlias = tuple[str, str, int, str]
+Weight: TypeAlias = int
+
 
 class EventType(StrEnum):
     """What clients, servers, connections, sessions and streams emit."""
@@ -36,6 +49,7 @@ class EventType(StrEnum):
     SESSION_MAX_DATA_UPDATED = "session_max_data_updated"
     SESSION_MAX_STREAMS_BIDI_UPDATED = "session_max_streams_bidi_updated"
     SESSION_MAX_STREAMS_UNI_UPDATED = "session_max_streams_uni_updated"
+    SESSION_PENDING = "session_pending"
     SESSION_READY = "session_ready"
     SESSION_REQUEST = "session_request"
     SESSION_STREAMS_BLOCKED = "session_streams_blocked"
@@ -128,6 +142,7 @@ class WebTransportProtocol(Protocol):
 
 
 __all__ = [
+    "URL",
     "Address",
     "AsyncContextManager",
     "AsyncGenerator",
@@ -135,15 +150,24 @@ __all__ = [
     "Buffer",
     "ConnectionHandle",
     "ConnectionState",
+    "Data",
     "ErrorCode",
+    "EventData",
     "EventType",
+    "Future",
     "Headers",
+    "Priority",
     "RequestId",
+    "SSLContext",
     "SessionId",
     "SessionProtocol",
     "SessionState",
     "StreamDirection",
     "StreamId",
     "StreamState",
+    "Timeout",
+    "Timestamp",
+    "URLParts",
     "WebTransportProtocol",
+    "Weight",
 ]

@@ -109,7 +109,7 @@ class Drain(Service):
     async def act(self) -> None:
         await asyncio.sleep(self._after)
         if self._goaway:
-            await self.session.connection.graceful_shutdown()
+            await self.session.connection.drain()
         else:
             await self.session.drain()
 

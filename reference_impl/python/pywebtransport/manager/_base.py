@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pywebtransport.constants import ErrorCodes
 from pywebtransport.exceptions import ServerError
@@ -30,6 +30,7 @@ class ResourceManager(ABC, Generic[R]):
         self._limit = limit
         self._items: dict[int, R] = {}
         self._total = 0
+        self._most = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -50,14 +51,18 @@ class ResourceManager(ABC, Generic[R]):
         """
         if len(self._items) >= self._limit and number not in self._items:
             raise ServerError(f"{self._limit} are open", error_code=ErrorCodes.APP_RESOURCE_EXHAUSTED)
+        self._total += number not in self._items
         self._items[number] = item
-        self._total += 1
+        self._most = max(self._most, len(self._items))
 
     def discard(self, number: int) -> R | None:
         """Take out; `None` if it is not registered."""
         return self._items.pop(number, None)
 
     # The interface of managers
+
+    plural: ClassVar[str]
+    """What the resources are called."""
 
     @abstractmethod
     def number_of(self, resource: R) -> int:
@@ -80,12 +85,16 @@ class ResourceManager(ABC, Generic[R]):
         return self.items()
 
     async def get_stats(self) -> dict[str, Any]:
-        """Numbers: `current`, `total`, `limit`, `states`."""
+        """Numbers: of resources now, at most at a time, altogether, ended, allowed, and in each state."""
+        current = len(self._items)
         return {
-            "current": len(self._items),
-            "total": self._total,
-            "limit": self._limit,
-            "states": self.states(),
+            "total_created": self._total,
+            "total_closed": self._total - current,
+            "current_count": current,
+            "max_concurrent": self._most,
+            "active": current,
+            f"max_{self.plural}": self._limit,
+            "states": {str(state): count for state, count in self.states().items()},
         }
 
     async def shutdown(self) -> None:

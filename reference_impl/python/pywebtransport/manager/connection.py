@@ -10,6 +10,8 @@ from pywebtransport.types import ConnectionHandle
 class ConnectionManager(ResourceManager[WebTransportConnection]):
     """Connections by handle, at most `max_connections` at a time."""
 
+    plural = "connections"
+
     def __init__(self, *, max_connections: int) -> None:
         super().__init__(limit=max_connections)
 
@@ -29,8 +31,11 @@ class ConnectionManager(ResourceManager[WebTransportConnection]):
     async def remove_connection(
         self, *, connection_handle: ConnectionHandle
     ) -> WebTransportConnection | None:
-        """Take a connection out."""
-        return self.discard(connection_handle)
+        """Take a connection out and close it."""
+        connection = self.discard(connection_handle)
+        if connection is not None:
+            await connection.close()
+        return connection
 
 
 __all__ = ["ConnectionManager"]

@@ -10,6 +10,8 @@ from pywebtransport.types import SessionId, SessionState
 class SessionManager(ResourceManager[WebTransportSession]):
     """Sessions by a number of the endpoint (session IDs repeat from connection to connection)."""
 
+    plural = "sessions"
+
     def __init__(self, *, max_sessions: int) -> None:
         super().__init__(limit=max_sessions)
 
