@@ -59,6 +59,14 @@ class PendingStream(Target, Generic[S]):
             self.stream.set_result(self._session._placed(self._kind, details[0], self.handle))
 
 
+_ONCE: Final = (
+    EventType.SESSION_PENDING,
+    EventType.SESSION_READY,
+    EventType.SESSION_DRAINING,
+    EventType.SESSION_CLOSED,
+)
+
+
 class SessionBase(Target):
     """The state of a session, kept up to date by the events of the core."""
 
@@ -89,7 +97,7 @@ class SessionBase(Target):
         self.events = EventEmitter(**emitter_limits(self._config))
         for event_type in (EventType.DATAGRAM_RECEIVED, EventType.STREAM_OPENED):
             self.events.retain(event_type=event_type, limit=self._config.max_total_pending_events)
-        for event_type in (EventType.SESSION_READY, EventType.SESSION_DRAINING, EventType.SESSION_CLOSED):
+        for event_type in _ONCE:
             self.events.last(event_type=event_type)
         self._answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -40,6 +40,8 @@ class WebTransportSession(SessionBase):
             SessionError: the request was answered or has gone, or `wt_protocol` was not offered.
         """
         self._require(SessionState.CONNECTING)
+        if self._protocol is not None and self._protocol not in (self._available or ()):
+            raise self._error(f"the protocol {self._protocol!r} was not offered")
         try:
             self._driver.core.accept_session(self._handle, protocol=self._protocol)
         except (_core.HandleError, ValueError) as error:

@@ -199,7 +199,11 @@ class ServerApp:
             await self._refuse(session, rejection.status_code, rejection.headers)
             return
         except (SessionError, ConnectionError) as error:
-            logger.debug("a request has gone: %s", error)
+            if session.is_closed:
+                logger.debug("a request has gone: %s", error)
+            else:
+                logger.error("a request cannot be accepted: %s", error)
+                await self._refuse(session, HTTPStatus.INTERNAL_SERVER_ERROR, {})
             return
         handler, arguments = match
         code: int = ErrorCodes.APP_NO_ERROR
