@@ -237,3 +237,15 @@ def test_a_name_that_leads_nowhere(run: Run) -> None:
             assert type(error.value.__cause__).__name__ == "ConnectionError"
 
     run(main())
+
+
+@pytest.mark.usefixtures("built")
+def test_a_connection_knows_the_limits_of_its_peer(run: Run, certificate: tuple[str, str]) -> None:
+    async def main() -> None:
+        limits = {"initial_max_data": 70_000, "initial_max_streams_bidi": 3, "initial_max_streams_uni": 4}
+        async with serving(certificate, echo, **limits) as url, client() as peer:
+            session = await peer.connect(url=url)
+            facts = await session.connection.diagnostics()
+            assert {name: getattr(facts, f"peer_{name}") for name in limits} == limits
+
+    run(main())

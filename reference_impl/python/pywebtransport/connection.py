@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class ConnectionDiagnostics:
     """What is known of a connection. Times are seconds of `time.perf_counter`, sizes are bytes.
 
-    The initial limits of the peer are 0: the core keeps flow control to itself.
+    The initial limits of the peer are those of its SETTINGS (draft-16 §9.2), 0 where it sent none.
     """
 
     active_session_handles: int
@@ -162,6 +162,7 @@ class WebTransportConnection(Target):
 
     async def diagnostics(self) -> ConnectionDiagnostics:
         """What is known of the connection."""
+        settings: dict[str, int] = (await self.stats() or {}).get("peer_settings") or {}
         sessions = self.get_all_sessions()
         streams = sum(len(session._streams) for session in sessions)
         return ConnectionDiagnostics(
@@ -177,9 +178,9 @@ class WebTransportConnection(Target):
             is_client=self._is_client,
             local_goaway_sent=self._goaway_sent,
             peer_goaway_received=any(session.state == "draining" for session in sessions),
-            peer_initial_max_data=0,
-            peer_initial_max_streams_bidi=0,
-            peer_initial_max_streams_uni=0,
+            peer_initial_max_data=settings.get("WT_INITIAL_MAX_DATA", 0),
+            peer_initial_max_streams_bidi=settings.get("WT_INITIAL_MAX_STREAMS_BIDI", 0),
+            peer_initial_max_streams_uni=settings.get("WT_INITIAL_MAX_STREAMS_UNI", 0),
             peer_max_datagram_frame_size=self.info.get("peer_max_datagram_frame_size"),
             peer_settings_received=self._info is not None,
             pending_request_count=sum(session.state == "connecting" for session in sessions),

@@ -16,6 +16,7 @@ from pywebtransport.version import __version__
 _OF_THEIR_OWN: Final = ("bind_port", "max_connections", "qlog_max_files", "qlog_max_file_size")
 _WITHOUT_EFFECT: Final = (
     "flow_control_window",
+    "max_pending_capsules",
     "max_session_pending_events",
     "pending_event_ttl",
     "resource_cleanup_interval",
