@@ -14,7 +14,7 @@ use wt_core::{
     varint,
 };
 
-use crate::{reaction, scenario};
+use crate::{compression, reaction, scenario};
 
 /// Why an operation has no value
 pub(crate) enum Failure {
@@ -46,6 +46,7 @@ pub fn run(op: u8, payload: &[u8]) -> Value {
             scenario::run(payload);
             Ok(Value::Null)
         }
+        15 => compression::run(payload),
         _ => Err(Failure::BadItem),
     };
     match outcome {

@@ -32,6 +32,7 @@
 //! | 12 | available_protocols | lines of the field, separated by 0x00 | list of strings |
 //! | 13 | chosen_protocol | lines of the field, separated by 0x00 | string or `null` |
 //! | 14 | scenario | see [`scenario`] | `null`; the process aborts if an invariant does not hold |
+//! | 15 | compression | steps as JSON, see [`compression`] | one value for each step |
 //!
 //! A payload that is shorter than its op demands gives `"error": "BAD_ITEM"`, as does an unknown op.
 #![forbid(unsafe_code)]
@@ -39,6 +40,7 @@
 
 pub mod batch;
 pub mod codecs;
+pub mod compression;
 pub mod invariants;
 pub mod mutate;
 pub mod reaction;

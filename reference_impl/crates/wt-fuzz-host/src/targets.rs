@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{codecs, invariants, scenario};
+use crate::{codecs, compression, invariants, scenario};
 
 /// Something that takes any bytes.
 #[derive(Debug)]
@@ -57,6 +57,14 @@ pub const TARGETS: &[Target] = &[
         seeds: &[
             b"\x00\x00\x00\x00\x00\x00\x40\x00\x00\x00\xcf\xd7\x50\x01a\xc1\x27\x02:protocol\x0fwebtransport-h3",
             b"\x00\x00\x00\x00\x00\x00\x40\x00\x00\x00\x5f\x1d\x83\x10\x84\xff",
+        ],
+    },
+    Target {
+        name: "compression",
+        run: |x| json!(compression::play(x)),
+        seeds: &[
+            b"\x92\x80abcabcabcabcabc\x84abcabcabcabcabc\x08abcdefabcdefabc",
+            b"\xf3\x00\x3f\x45\x41a\x01b\x41c\x01d\x00\x00\x00\x00\x00\x10\x03\x00\x80\x81",
         ],
     },
     Target {
