@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -135,7 +136,9 @@ def test_the_steps_build_a_server_that_runs_without_privileges(place: Path) -> N
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    assert [path.name.split("-")[0] for path in wheels.glob("webtransport_reference-*.whl")]
+    (wheel,) = wheels.glob("webtransport_reference-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {"pywebtransport/py.typed", "pywebtransport/_core.pyi"} <= set(archive.namelist())
     shutil.rmtree(wheels)
 
     entry = [*as_nobody(), str(prefix / "bin" / "pywebtransport-interop")]
