@@ -70,3 +70,10 @@ def connected(server: Server, **options: Any) -> Iterator[Peer]:
     """A raw connection to it."""
     with Peer.connect(server.opener, options=PeerOptions(deadline=DEADLINE, **options)) as peer:
         yield peer
+
+
+def closed_with(peer: Peer, code: int) -> None:
+    """The server closes the connection with this code."""
+    assert peer.wait(lambda: peer.closed is not None)
+    assert peer.closed is not None
+    assert (peer.closed.by, peer.closed.error_code) == ("peer", code), peer.closed

@@ -18,7 +18,7 @@ from conformance.peer.session import Session
 from conformance.peer.varint import varint
 from conformance.peer.wtheaders import uni_header
 
-from .hostile import Server, connected, serving
+from .hostile import Server, closed_with, connected, serving
 from .support import core
 
 UNKNOWN = 0x1F * 7 + 0x21
@@ -31,12 +31,6 @@ WITHOUT_FLOW_CONTROL: dict[str, Any] = {
     }
 }
 """Of the session (draft-16 §5.1); that of QUIC is left."""
-
-
-def closed_with(peer: Peer, code: int) -> None:
-    assert peer.wait(lambda: peer.closed is not None)
-    assert peer.closed is not None
-    assert (peer.closed.by, peer.closed.error_code) == ("peer", code), peer.closed
 
 
 def reset_with(peer: Peer, session: Session, code: int) -> None:

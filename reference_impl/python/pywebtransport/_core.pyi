@@ -262,7 +262,9 @@ class Endpoint:
           ``datagram_send_buffer``, ``datagram_receive_buffer``, ``initial_mtu`` (1200..), ``max_mtu``,
           ``congestion`` (``"cubic"``, ``"newreno"``, ``"bbr"``), ``gso`` (``bool``).
         * HTTP/3: ``max_field_section_size``, ``max_settings_size``, ``max_ignored_elements`` (frames,
-          capsules and streams without effect in a row, until H3_EXCESSIVE_LOAD), ``grease`` (``bool``).
+          capsules and streams without effect in a row, until H3_EXCESSIVE_LOAD), ``grease`` (``bool``),
+          ``qpack_max_table_capacity`` and ``qpack_blocked_streams`` (RFC 9204 §5),
+          ``qpack_encoder_capacity`` (up to which the peer's table is used).
         * WebTransport (draft-16 §5, §4.6): ``max_sessions`` (per connection), ``initial_max_data``,
           ``initial_max_streams_bidi``, ``initial_max_streams_uni`` (0 for all three: no session flow
           control), ``max_data_window`` (up to which the window of ``initial_max_data`` grows for a peer

@@ -69,6 +69,9 @@ _CORE_LIMITS: Final[dict[str, _Range]] = {
     "max_remembered_sessions": (0, math.inf),
     "max_settings_size": _POSITIVE_INT,
     "max_unfinished_streams": _POSITIVE_INT,
+    "qpack_blocked_streams": (0, 1 << 16),
+    "qpack_encoder_capacity": (0, (1 << 30) - 1),
+    "qpack_max_table_capacity": (0, (1 << 30) - 1),
 }
 _CORE_NAMES: Final = {
     "max_pending_datagrams": "max_buffered_datagrams",
@@ -163,6 +166,12 @@ class BaseConfig:
     """Ended sessions per connection whose late streams get WT_SESSION_GONE."""
     max_settings_size: int = 4 << 10
     """Bytes of a SETTINGS frame; more are H3_EXCESSIVE_LOAD."""
+    qpack_blocked_streams: int = 16
+    """Requests per connection that may wait for the peer's QPACK encoder stream (RFC 9204 §2.1.2)."""
+    qpack_encoder_capacity: int = 4 << 10
+    """Bytes of a table at the peer that are used for what is sent repeatedly, if it allows that; 0: none."""
+    qpack_max_table_capacity: int = 4 << 10
+    """Bytes of the table that a peer's QPACK encoder may fill here (RFC 9204 §3.2.3); 0: none."""
 
     _ranges: ClassVar[dict[str, _Range]] = _BASE_RANGES
 

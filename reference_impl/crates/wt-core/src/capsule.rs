@@ -103,7 +103,7 @@ pub fn truncate_message(reason: &str) -> &str {
     while !reason.is_char_boundary(end) {
         end -= 1;
     }
-    &reason[..end]
+    reason.get(..end).unwrap_or_default()
 }
 
 /// Which capsules mean something; the others are skipped.

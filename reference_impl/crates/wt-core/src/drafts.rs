@@ -207,7 +207,12 @@ impl Draft {
 
     /// The row of the table.
     pub const fn facts(self) -> &'static DraftFacts {
-        &TABLE[self as usize]
+        match self {
+            Draft::D02 => &TABLE[0],
+            Draft::D07 => &TABLE[1],
+            Draft::D14 => &TABLE[2],
+            Draft::D16 => &TABLE[3],
+        }
     }
 
     /// The draft whose setting has this identifier.

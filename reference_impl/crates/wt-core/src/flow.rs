@@ -123,15 +123,38 @@ impl Incoming {
     }
 }
 
+/// One account for each direction of streams.
+#[derive(Debug)]
+struct PerDir<T> {
+    bidi: T,
+    uni: T,
+}
+
+impl<T> PerDir<T> {
+    fn of(&self, dir: Dir) -> &T {
+        match dir {
+            Dir::Bidi => &self.bidi,
+            Dir::Uni => &self.uni,
+        }
+    }
+
+    fn of_mut(&mut self, dir: Dir) -> &mut T {
+        match dir {
+            Dir::Bidi => &mut self.bidi,
+            Dir::Uni => &mut self.uni,
+        }
+    }
+}
+
 /// The accounts of a session on which flow control is in force.
 #[derive(Debug)]
 pub(crate) struct Flow {
     equal_is_error: bool,
     send_data: Outgoing,
-    open: [Outgoing; 2],
+    open: PerDir<Outgoing>,
     recv_data: Incoming,
     largest_window: u64,
-    accept: [Incoming; 2],
+    accept: PerDir<Incoming>,
 }
 
 /// What a capsule of the peer makes possible.
@@ -147,10 +170,10 @@ impl Flow {
         Self {
             equal_is_error,
             send_data: Outgoing::new(theirs.data),
-            open: [Outgoing::new(theirs.bidi), Outgoing::new(theirs.uni)],
+            open: PerDir { bidi: Outgoing::new(theirs.bidi), uni: Outgoing::new(theirs.uni) },
             recv_data: Incoming::new(ours.data),
             largest_window,
-            accept: [Incoming::new(ours.bidi), Incoming::new(ours.uni)],
+            accept: PerDir { bidi: Incoming::new(ours.bidi), uni: Incoming::new(ours.uni) },
         }
     }
 
@@ -171,26 +194,26 @@ impl Flow {
 
     /// Streams that may be opened.
     pub(crate) fn open_credit(&self, dir: Dir) -> u64 {
-        self.open[dir as usize].left()
+        self.open.of(dir).left()
     }
 
     /// Whether a stream may be opened.
     pub(crate) fn can_open(&self, dir: Dir) -> bool {
-        self.open[dir as usize].left() > 0
+        self.open.of(dir).left() > 0
     }
 
     pub(crate) fn opened(&mut self, dir: Dir) {
-        self.open[dir as usize].used += 1;
+        self.open.of_mut(dir).used += 1;
     }
 
     /// Opening is held up: WT_STREAMS_BLOCKED, once for each limit.
     pub(crate) fn block_streams(&mut self, dir: Dir) -> Option<Capsule> {
-        self.open[dir as usize].block().map(|limit| Capsule::StreamsBlocked(dir, limit))
+        self.open.of_mut(dir).block().map(|limit| Capsule::StreamsBlocked(dir, limit))
     }
 
     /// The peer opened a stream.
     pub(crate) fn accepted(&mut self, dir: Dir) -> Result<(), Violation> {
-        match self.accept[dir as usize].take(1) {
+        match self.accept.of_mut(dir).take(1) {
             true => Ok(()),
             false => Err(Violation("more streams than the session allows")),
         }
@@ -198,7 +221,7 @@ impl Flow {
 
     /// A stream of the peer is done with.
     pub(crate) fn released(&mut self, dir: Dir) -> Option<Capsule> {
-        self.accept[dir as usize].free(1, MAX_STREAMS).map(|limit| Capsule::MaxStreams(dir, limit))
+        self.accept.of_mut(dir).free(1, MAX_STREAMS).map(|limit| Capsule::MaxStreams(dir, limit))
     }
 
     /// Body bytes came.
@@ -238,7 +261,7 @@ impl Flow {
                 Err(Violation("a count of streams above 2^60"))
             }
             Capsule::MaxStreams(dir, limit) => {
-                Ok(self.open[dir as usize].raise(limit, equal_is_error)?.then_some(Relief::Streams(dir)))
+                Ok(self.open.of_mut(dir).raise(limit, equal_is_error)?.then_some(Relief::Streams(dir)))
             }
             _ => Ok(None),
         }

@@ -19,6 +19,19 @@
 //! QUIC or read; resets are seen by the core anyway. When both sides of a stream are done it is forgotten.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+// Nothing that a peer sends may end in a panic; tests may
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 
 mod api;
 pub mod capsule;

@@ -98,7 +98,7 @@ impl Settings {
             let facts = draft.facts();
             let value =
                 if facts.setting_counts_sessions { config.max_sessions.clamp(1, varint::MAX) } else { 1 };
-            settings.webtransport[*draft as usize] = value;
+            settings.announce(*draft, value);
             if facts.flow_switch != FlowSwitch::Never {
                 settings.limits = Limits {
                     data: config.initial_max_data.min(varint::MAX),
@@ -123,7 +123,7 @@ impl Settings {
             (WT_INITIAL_MAX_STREAMS_UNI, self.limits.uni),
             (WT_INITIAL_MAX_STREAMS_BIDI, self.limits.bidi),
         ];
-        pairs.extend(Draft::ALL.map(|draft| (draft.facts().setting, self.webtransport[draft as usize])));
+        pairs.extend(Draft::ALL.map(|draft| (draft.facts().setting, self.announced(draft))));
         pairs.retain(|(_, value)| *value != 0);
         if self.max_field_section_size <= varint::MAX {
             pairs.push((MAX_FIELD_SECTION_SIZE, self.max_field_section_size));
@@ -140,6 +140,8 @@ impl Settings {
     /// All of them by name, with the defaults; but no SETTINGS_MAX_FIELD_SECTION_SIZE where there is no limit.
     pub fn listed(&self) -> Vec<(&'static str, u64)> {
         let mut pairs = vec![
+            ("QPACK_MAX_TABLE_CAPACITY", self.qpack_max_table_capacity),
+            ("QPACK_BLOCKED_STREAMS", self.qpack_blocked_streams),
             ("ENABLE_CONNECT_PROTOCOL", self.connect_protocol.into()),
             ("H3_DATAGRAM", self.h3_datagram.into()),
             ("H3_DATAGRAM_DRAFT04", self.h3_datagram_draft.into()),
@@ -150,7 +152,7 @@ impl Settings {
         if self.max_field_section_size <= varint::MAX {
             pairs.push(("MAX_FIELD_SECTION_SIZE", self.max_field_section_size));
         }
-        pairs.extend(Draft::ALL.map(|draft| (draft.facts().setting_name, self.webtransport[draft as usize])));
+        pairs.extend(Draft::ALL.map(|draft| (draft.facts().setting_name, self.announced(draft))));
         pairs
     }
 
@@ -162,7 +164,7 @@ impl Settings {
         while !payload.is_empty() {
             let mut integer = || {
                 let (value, length) = varint::decode(payload)?;
-                payload = &payload[length..];
+                payload = payload.get(length..).unwrap_or_default();
                 Some(value)
             };
             let (Some(identifier), Some(value)) = (integer(), integer()) else {
@@ -172,7 +174,7 @@ impl Settings {
             settings.set(identifier, value, role, drafts).map_err(|why| (code::H3_SETTINGS_ERROR, why))?;
         }
         seen.sort_unstable();
-        if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+        if seen.iter().zip(seen.iter().skip(1)).any(|(one, next)| one == next) {
             return Err((code::H3_SETTINGS_ERROR, "a setting appears twice"));
         }
         Ok(settings)
@@ -206,15 +208,26 @@ impl Settings {
                 if value > max {
                     return Err("a WebTransport setting has a value that its draft rules out");
                 }
-                self.webtransport[draft as usize] = value;
+                self.announce(draft, value);
             }
         }
         Ok(())
     }
 
+    /// Value of the WebTransport setting of a draft; 0 without.
+    pub fn announced(&self, draft: Draft) -> u64 {
+        self.webtransport.get(draft as usize).copied().unwrap_or(0)
+    }
+
+    fn announce(&mut self, draft: Draft, value: u64) {
+        if let Some(announced) = self.webtransport.get_mut(draft as usize) {
+            *announced = value;
+        }
+    }
+
     /// The newest draft of `ours` that the sender offers.
     pub fn newest(&self, ours: &[Draft]) -> Option<Draft> {
-        ours.iter().copied().filter(|draft| self.webtransport[*draft as usize] > 0).max()
+        ours.iter().copied().filter(|draft| self.announced(*draft) > 0).max()
     }
 
     /// Whether both sides switch session flow control on (-16 §5.1, -14 §5.1).
@@ -222,9 +235,7 @@ impl Settings {
         let declares = |settings: &Settings| match draft.facts().flow_switch {
             FlowSwitch::Never => false,
             FlowSwitch::Limits => settings.limits.any(),
-            FlowSwitch::SessionsOrLimits => {
-                settings.webtransport[draft as usize] > 1 || settings.limits.any()
-            }
+            FlowSwitch::SessionsOrLimits => settings.announced(draft) > 1 || settings.limits.any(),
         };
         declares(ours) && declares(theirs)
     }

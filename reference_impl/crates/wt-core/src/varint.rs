@@ -51,10 +51,13 @@ impl Partial {
     /// Takes bytes from `input` until the integer is complete.
     pub(crate) fn read(&mut self, input: &mut Bytes) -> Option<u64> {
         while input.has_remaining() {
-            // An integer has at most 8 bytes, so the index stays below 8
-            self.bytes[usize::from(self.have)] = input.get_u8();
-            self.have += 1;
-            if let Some((value, _)) = decode(&self.bytes[..usize::from(self.have)]) {
+            let byte = input.get_u8();
+            // An integer has at most 8 bytes, so there is always room
+            if let Some(next) = self.bytes.get_mut(usize::from(self.have)) {
+                *next = byte;
+                self.have += 1;
+            }
+            if let Some((value, _)) = self.bytes.get(..usize::from(self.have)).and_then(decode) {
                 self.have = 0;
                 return Some(value);
             }

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use wt_core::{
     AcceptOptions, Action, Config, ConnectError, ConnectRequest, Event, Rejection, Role, SessionEnd,
-    SessionId, StreamId, code, qpack, varint,
+    SessionError, SessionId, StreamId, code, qpack, varint,
 };
 
 fn session(stream: u64) -> SessionId {
@@ -298,4 +298,21 @@ fn datagrams_of_plain_requests() {
     tester.drain();
     tester.datagram(&[1, 1]);
     assert_eq!((tester.actions(), tester.events()), (vec![], vec![]));
+}
+
+/// RFC 9114 §4.2.2: no response is larger than the client accepts
+#[test]
+fn responses_keep_to_the_limit_of_the_client() {
+    let mut tester = Tester::server(&[&BASE[..], &[D16, (0x06, 200)]].concat());
+    tester.feed(0, &connect_frame("webtransport-h3", &[]));
+    tester.drain();
+    let large = vec![("x".into(), "y".repeat(100).into())];
+    let options = AcceptOptions { headers: large.clone(), ..Default::default() };
+    assert!(matches!(tester.conn.accept(session(0), options), Err(SessionError::Invalid(_))));
+    assert!(matches!(
+        tester.conn.reject(session(0), 404, &[&large[..], &large].concat()),
+        Err(SessionError::Invalid(_))
+    ));
+    assert_eq!(tester.actions(), []);
+    tester.conn.accept(session(0), AcceptOptions::default()).unwrap();
 }

@@ -37,7 +37,7 @@ impl Connection {
         if self.goaway_received.is_some() {
             return Err(ConnectError::GoingAway);
         }
-        let announced = peer.webtransport[draft as usize];
+        let announced = peer.announced(draft);
         let limit = match draft.facts().pooling {
             Pooling::Unlimited => u64::MAX,
             Pooling::Setting => announced,

@@ -10,7 +10,7 @@ use crate::{
     AcceptOptions, Draft, Event, Field, Pooling, Role, SessionEnd, SessionError, SessionId, SessionRequest,
     StreamId, code,
     fields::{self, RequestHead},
-    protocols,
+    protocols, qpack,
 };
 
 /// The field that says that capsules are used (RFC 9297 §3.4)
@@ -26,6 +26,7 @@ impl Connection {
             return Err(SessionError::Invalid("a session has no content"));
         }
         let mut headers = options.headers;
+        let added = headers.len();
         if let Some(name) = &options.protocol {
             if !state.protocols.contains(name) {
                 return Err(SessionError::Invalid("the client did not offer this protocol"));
@@ -36,6 +37,7 @@ impl Connection {
         let marks = [Some(CAPSULE_PROTOCOL), state.draft.facts().response_mark];
         headers.extend(marks.into_iter().flatten().map(|(name, value)| (name.into(), value.into())));
         let response = response_fields(200, &headers)?;
+        self.check_size(&response, added)?;
         let Some(Stream::Request(mut request)) = self.streams.remove(&session.0) else {
             return Err(SessionError::Unknown);
         };
@@ -56,7 +58,7 @@ impl Connection {
         if !(300..600).contains(&status) {
             return Err(SessionError::Invalid("a refusal has a status from 300 to 599"));
         }
-        response_fields(status, headers)?;
+        self.check_size(&response_fields(status, headers)?, headers.len())?;
         if let Some(Stream::Request(mut request)) = self.streams.remove(&session.0) {
             self.respond(session.0, &mut request, status, headers);
             if !request.early_fin {
@@ -222,6 +224,15 @@ impl Connection {
                 self.streams.insert(session.0, Stream::Request(request));
             }
             Err(Fault(code, reason)) => self.close(code, reason),
+        }
+    }
+
+    /// Fields of the application do not make a response larger than the client accepts (RFC 9114 §4.2.2).
+    fn check_size(&self, response: &[Field], added: usize) -> Result<(), SessionError> {
+        let max_size = self.peer.as_ref().map_or(u64::MAX, |peer| peer.max_field_section_size);
+        match added > 0 && qpack::section_size(response) > max_size {
+            true => Err(SessionError::Invalid("the response is larger than the client accepts")),
+            false => Ok(()),
         }
     }
 }

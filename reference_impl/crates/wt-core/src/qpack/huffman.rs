@@ -35,6 +35,7 @@ struct Canonical {
 
 const CANONICAL: Canonical = build();
 
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it, and an index beyond ends the build")]
 const fn build() -> Canonical {
     let mut table = Canonical {
         symbols: [0; 257],
@@ -64,6 +65,19 @@ const fn build() -> Canonical {
     table
 }
 
+impl Canonical {
+    /// The symbol with this code of `length` bits, if it is complete. `None` if no code is that long: of 30 bits
+    /// each is in the table.
+    fn symbol(&self, code: u32, length: usize) -> Option<Option<u16>> {
+        let (first, count) = (self.first.get(length)?, self.count.get(length)?);
+        let index = code.checked_sub(*first).filter(|index| index < count);
+        Some(match index {
+            Some(index) => Some(*self.symbols.get((self.start.get(length)? + index) as usize)?),
+            None => None,
+        })
+    }
+}
+
 /// Decodes a string. `None` if it holds EOS or ends with anything but up to seven ones (RFC 7541 §5.2).
 pub(super) fn decode(input: &[u8]) -> Option<Vec<u8>> {
     let table = &CANONICAL;
@@ -73,15 +87,13 @@ pub(super) fn decode(input: &[u8]) -> Option<Vec<u8>> {
         for shift in (0..8).rev() {
             code = code << 1 | u32::from(byte >> shift & 1);
             length += 1;
-            let index = code.wrapping_sub(table.first[length]);
-            if code >= table.first[length] && index < table.count[length] {
-                let symbol = table.symbols[(table.start[length] + index) as usize];
+            if let Some(symbol) = table.symbol(code, length)? {
+                // EOS has no byte
                 out.push(u8::try_from(symbol).ok()?);
                 (code, length) = (0, 0);
             }
         }
     }
-    // Of 30 bits each is in the table, so `length` never gets beyond
     let padding_is_ones = code == (1 << length) - 1;
     (length < 8 && padding_is_ones).then_some(out)
 }
