@@ -2,7 +2,7 @@
 
 There is a directory for each target of ``reference_impl/fuzz``. The inputs are those with which the codecs of
 both sides are compared, the SETTINGS of all drafts, and sessions put together from them, in the layouts
-that ``wt-fuzz-host`` documents (operations 2 to 5 and 9, and ``scenario``).
+that ``wt-fuzz-host`` documents (operations 2 to 5, 9, 16, and ``scenario``).
 """
 
 from __future__ import annotations
@@ -43,6 +43,14 @@ def inputs(source: random.Random, count: int) -> Iterator[tuple[str, bytes]]:
         yield "settings", bytes([source.choice((_CLIENT, _SERVER))]) + _settings(source)
         yield "streams", _stream(source, data)
         yield "machine", _scenario(source)
+        yield "compression", _compression(source)
+
+
+def _compression(source: random.Random) -> bytes:
+    """Return limits of a table, then 15 bytes for each section, of fields and instructions, repeated."""
+    parts = (b"abc" * 5, b"\x3f\x45\x41a\x01b\x41c\x01d".ljust(15, b"\0"), source.randbytes(15))
+    sections = (source.randbytes(1) + source.choice(parts) for _ in range(source.randrange(2, 12)))
+    return source.randbytes(1) + b"".join(sections)
 
 
 def _entries(source: random.Random) -> tuple[tuple[int, int], ...]:

@@ -13,7 +13,15 @@ from fuzz.codecs import CodecHost, find_host
 
 ROOT = Path(__file__).resolve().parents[2]
 # Operations of the host with the layouts of the targets
-OPERATIONS = {"frames": 2, "settings": 3, "capsules": 4, "fields": 5, "streams": 9, "machine": 14}
+OPERATIONS = {
+    "frames": 2,
+    "settings": 3,
+    "capsules": 4,
+    "fields": 5,
+    "streams": 9,
+    "machine": 14,
+    "compression": 16,
+}
 
 
 def test_every_target_has_inputs(tmp_path: Path) -> None:

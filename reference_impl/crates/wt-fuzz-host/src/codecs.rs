@@ -47,6 +47,10 @@ pub fn run(op: u8, payload: &[u8]) -> Value {
             Ok(Value::Null)
         }
         15 => compression::run(payload),
+        16 => {
+            compression::play(payload);
+            Ok(Value::Null)
+        }
         _ => Err(Failure::BadItem),
     };
     match outcome {

@@ -33,6 +33,7 @@
 //! | 13 | chosen_protocol | lines of the field, separated by 0x00 | string or `null` |
 //! | 14 | scenario | see [`scenario`] | `null`; the process aborts if an invariant does not hold |
 //! | 15 | compression | steps as JSON, see [`compression`] | one value for each step |
+//! | 16 | any order | see [`compression::play`] | `null`; the process aborts if an invariant does not hold |
 //!
 //! A payload that is shorter than its op demands gives `"error": "BAD_ITEM"`, as does an unknown op.
 #![forbid(unsafe_code)]
