@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import ssl
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from interop_process import Running, running
 from prometheus_client.parser import text_string_to_metric_families
 from pywebtransport import ClientConfig, WebTransportClient, WebTransportSession
 from pywebtransport.interop import arguments, logs
-from pywebtransport.interop.metrics import FIGURES, PREFIX
+from pywebtransport.interop.metrics import FIGURES, PREFIX, MissingPackage, served
 
 from conformance.peer.client import Peer
 from conformance.peer.codepoints import CapsuleType
@@ -284,6 +285,17 @@ def read_metrics(page: str) -> dict[str, tuple[str, float]]:
     }
 
 
+def test_metrics_say_what_they_need(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    async def main() -> None:
+        with pytest.raises(MissingPackage, match=r"pip install 'webtransport-reference\[metrics\]'"):
+            async with served("127.0.0.1", 0, dict, {}):
+                pass
+
+    run(main())
+
+
 # Key log and qlog
 
 
@@ -299,6 +311,8 @@ def test_secrets_are_logged_where_asked(run: Any, tmp_path: Path, by: str) -> No
 
     with running(*given_by, **environment) as server:
         run(main(server.url))
+    if by == "option":
+        assert path.stat().st_mode & 0o777 == 0o600
     labels = {line.split()[0] for line in path.read_text().splitlines() if not line.startswith("#")}
     assert {
         "CLIENT_HANDSHAKE_TRAFFIC_SECRET",

@@ -14,6 +14,7 @@ from conformance.peer.drafts import Draft
 from conformance.peer.events import QuicPacket
 from conformance.peer.h3frames import data_frame, frame
 from conformance.peer.options import ConnectFailed, PeerOptions
+from conformance.peer.qpack import indexed_dynamic, section_prefix, set_capacity
 from conformance.peer.session import Session
 from conformance.peer.varint import varint
 from conformance.peer.wtheaders import uni_header
@@ -127,7 +128,44 @@ def test_bytes_beyond_the_limit_of_quic_end_the_connection() -> None:
         closed_with(peer, Quic.FLOW_CONTROL_ERROR)
 
 
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (varint(0x06) + varint(20_000) + varint(1) + b"x", Quic.CRYPTO_BUFFER_EXCEEDED),
+        (varint(0x18) + varint(50) + varint(0) + bytes([8]) + bytes(24), Quic.CONNECTION_ID_LIMIT_ERROR),
+    ],
+    ids=["crypto", "connection IDs"],
+)
+def test_what_the_engine_keeps_of_a_handshake_and_of_addresses_is_limited(frames: bytes, code: int) -> None:
+    with serving() as server, connected(server) as peer:
+        peer.quic.inject_frames(frames)
+        closed_with(peer, code)
+
+
 # HTTP/3
+
+
+def test_a_table_beyond_the_limit_is_no_table() -> None:
+    """RFC 9204 §4.3.1."""
+    with serving(qpack_max_table_capacity=100) as server, connected(server) as peer:
+        assert (peer.peer_settings or {})[Setting.QPACK_MAX_TABLE_CAPACITY] == 100
+        assert peer.encoder_stream is not None
+        peer.encoder_stream.send(set_capacity(101))
+        closed_with(peer, H3.QPACK_ENCODER_STREAM_ERROR)
+
+
+def test_requests_that_wait_for_the_table_are_limited() -> None:
+    """RFC 9204 §2.1.2."""
+
+    def blocked(_: object) -> bytes:
+        # Required Insert Count 1 is encoded as 2 (§4.5.1.1)
+        return section_prefix(2) + indexed_dynamic(0)
+
+    with serving(qpack_blocked_streams=2) as server, connected(server) as peer:
+        assert (peer.peer_settings or {})[Setting.QPACK_BLOCKED_STREAMS] == 2
+        for _ in range(3):
+            peer.send_request([], encoder=blocked)
+        closed_with(peer, H3.QPACK_DECOMPRESSION_FAILED)
 
 
 def test_settings_that_are_too_long() -> None:

@@ -4,6 +4,7 @@ use std::{
     fmt,
     fs::File,
     io::Write,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -221,7 +222,9 @@ struct KeyLogTo(Mutex<File>);
 
 impl KeyLogTo {
     fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self(Mutex::new(File::options().append(true).create(true).open(path)?)))
+        // For the eyes of whoever asked for it
+        let file = File::options().append(true).create(true).mode(0o600).open(path)?;
+        Ok(Self(Mutex::new(file)))
     }
 }
 
