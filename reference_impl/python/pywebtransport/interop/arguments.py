@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pywebtransport.config import DRAFTS, ServerConfig
 from pywebtransport.exceptions import ConfigurationError
@@ -27,6 +27,16 @@ LIMITS: Final = tuple(
 )
 """What `--limit` takes: every number of `ServerConfig` that means something and has no option of its own."""
 
+_DEFAULTS: Final[dict[str, Any]] = {
+    # A peer may take its time: the idle time-out of the connection is the limit
+    "read_timeout": None,
+    "write_timeout": None,
+    "close_timeout": 1.0,
+    # Well below QUIC's, so that a peer meets the limit of the session first
+    "initial_max_data": 1 << 20,
+}
+"""Where the server differs from `ServerConfig`."""
+
 _EPILOG: Final = """\
 limits (--limit NAME=VALUE, as often as you like; what they mean and what a peer sees: docs/limits.md):
   {limits}
@@ -45,7 +55,7 @@ the exit status is 0 in both cases, 1 if it cannot listen or its core fails, 2 f
 
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
-    defaults = {item.name: item.default for item in fields(ServerConfig)}
+    defaults = {item.name: item.default for item in fields(ServerConfig)} | _DEFAULTS
     limits = "\n  ".join(f"{name} ({defaults[name]})" for name in LIMITS)
     command = argparse.ArgumentParser(
         prog="pywebtransport-interop",
@@ -152,8 +162,6 @@ def configuration(given: argparse.Namespace, *, certfile: str, keyfile: str) -> 
     Raises:
         ConfigurationError: a value cannot be used.
     """
-    # A peer may take its time: the idle time-out of the connection is the limit
-    waits = {"read_timeout": None, "write_timeout": None, "close_timeout": 1.0}
     config = ServerConfig(
         certfile=certfile,
         keyfile=keyfile,
@@ -166,7 +174,7 @@ def configuration(given: argparse.Namespace, *, certfile: str, keyfile: str) -> 
         qlog_folder=given.qlog,
         qlog_max_files=given.qlog_max_files,
         qlog_max_file_size=given.qlog_max_size,
-        **waits | given.limits,
+        **_DEFAULTS | given.limits,
     )
     config.validate()
     return config
