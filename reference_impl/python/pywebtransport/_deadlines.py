@@ -1,8 +1,9 @@
-"""Waits that must not take for ever."""
+"""Waits for something that happens once, and waits that must not take for ever."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -51,3 +52,56 @@ class Deadlines:
             del self._waits[future]
             if not future.done():
                 future.set_exception(TimeoutError())
+
+
+class Gate:
+    """Something that happens once and that any number of tasks wait for, each cancelled by itself.
+
+    Whoever waits goes on in the next turn of the event loop: with a future, each would need a shield, whose
+    callbacks take two turns more.
+    """
+
+    __slots__ = ("_callbacks", "_waits", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._waits: list[asyncio.Future[None]] | None = None
+        self._callbacks: list[Callable[[], object]] | None = None
+
+    def open(self) -> None:
+        """It has happened. No effect the second time."""
+        self.is_open = True
+        waits, self._waits = self._waits, None
+        for future in waits or ():
+            if not future.done():
+                future.set_result(None)
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback()
+
+    def then(self, callback: Callable[[], object]) -> None:
+        """Call a function when it happens, at once if it has."""
+        if self.is_open:
+            callback()
+        else:
+            self._callbacks = [*(self._callbacks or ()), callback]
+
+    async def wait(self, deadlines: Deadlines | None = None) -> None:
+        """Return once it has happened.
+
+        Raises:
+            TimeoutError: it has not in the time that `deadlines` stands for.
+        """
+        if self.is_open:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waits = [*(self._waits or ()), future]
+        if deadlines is not None:
+            deadlines.add(future)
+        try:
+            await future
+        finally:
+            if deadlines is not None:
+                deadlines.remove(future)
+            if self._waits is not None:
+                self._waits = [other for other in self._waits if other is not future]

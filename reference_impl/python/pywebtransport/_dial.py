@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ class Origin:
     path: str
 
 
+@lru_cache(maxsize=64)
 def parse_url(url: str) -> Origin:
     """Take a `https` URL apart.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pywebtransport import _core
+from pywebtransport._deadlines import Gate
 from pywebtransport._endpoint import Target, emitter_limits, header_bytes
 from pywebtransport._stream_base import BaseStream, wake
 from pywebtransport.constants import ErrorCodes
@@ -100,7 +101,7 @@ class SessionBase(Target):
         for event_type in _ONCE:
             self.events.last(event_type=event_type)
         self._answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended = Gate()
         self._streams: dict[int, BaseStream] = {}
         self._opening: set[PendingStream[Any]] = set()
         self._incoming_bidi: deque[WebTransportStream] = deque()
@@ -300,6 +301,8 @@ class SessionBase(Target):
         )
         if not self._answered.done():
             self._answered.set_exception(error)
+            # Nobody may be waiting for the answer; that is no fault.
+            self._answered.exception()
         self._end(ErrorCodes.H3_REQUEST_REJECTED, text, "peer")
 
     def _on_draining(self) -> None:
@@ -322,7 +325,6 @@ class SessionBase(Target):
         self._connection._session_ended(self)
         if not self._answered.done():
             self._answered.set_exception(self._closed_error())
-            # Nobody may be waiting for the answer; that is no fault.
             self._answered.exception()
         for pending in self._opening:
             pending.fail()
@@ -334,8 +336,7 @@ class SessionBase(Target):
         self._incoming_bidi.clear()
         self._incoming_uni.clear()
         wake(self._acceptors)
-        if not self._ended.done():
-            self._ended.set_result(None)
+        self._ended.open()
         self._tell(EventType.SESSION_CLOSED, error_code=code, reason=reason, source=source)
 
     def _tell(self, event_type: EventType, **details: Any) -> None:

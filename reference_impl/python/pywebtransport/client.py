@@ -263,7 +263,7 @@ class WebTransportClient(EventEmitter):
                 if connection is not None:
                     is_shared = True
                 else:
-                    connection = await self._open(origin)
+                    connection = await self._open(origin, early or self._config.pool_sessions)
                     if self._config.pool_sessions:
                         self._pool.add(place, connection)
             tried.add(connection.handle)
@@ -284,17 +284,20 @@ class WebTransportClient(EventEmitter):
                 self._abandon_unused(connection)
                 raise
 
-    async def _open(self, origin: Origin) -> WebTransportConnection:
+    async def _open(self, origin: Origin, is_awaited: bool) -> WebTransportConnection:
+        """A connection; where there is one address, perhaps before its handshake: the core keeps a request."""
         if len(self._connections) >= self._config.max_connections:
             raise ClientError(
                 f"{self._config.max_connections} connections are open",
                 error_code=ErrorCodes.APP_RESOURCE_EXHAUSTED,
             )
         addresses = await resolve(origin.host, origin.port)
+        if len(addresses) == 1 and not is_awaited:
+            return self._dial(addresses[0], origin.host)
         attempts = [partial(self._attempt, address, origin.host) for address in addresses]
         return await race(attempts, self._config.connection_attempt_delay, self._abandon)
 
-    async def _attempt(self, address: Address, host: str) -> WebTransportConnection:
+    def _dial(self, address: Address, host: str) -> WebTransportConnection:
         if self._driver is None:
             self._driver = EndpointDriver("client", self._config, self)
         try:
@@ -306,6 +309,10 @@ class WebTransportClient(EventEmitter):
         )
         self._connections[handle] = connection
         connection.events.on_any(handler=self._relay)
+        return connection
+
+    async def _attempt(self, address: Address, host: str) -> WebTransportConnection:
+        connection = self._dial(address, host)
         try:
             await connection.wait_ready()
         except BaseException:

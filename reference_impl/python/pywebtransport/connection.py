@@ -10,15 +10,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pywebtransport import _core
+from pywebtransport._deadlines import Gate
 from pywebtransport._endpoint import EndpointDriver, Target, emitter_limits, header_bytes, header_lines
 from pywebtransport.constants import ErrorCodes
 from pywebtransport.events import EventEmitter
 from pywebtransport.exceptions import ConnectionError, HandshakeError, SessionError
 from pywebtransport.session import WebTransportSession
-from pywebtransport.types import Address, ConnectionHandle, ConnectionState, EventType, Headers
+from pywebtransport.types import (
+    Address,
+    ConnectionHandle,
+    ConnectionState,
+    EventType,
+    Headers,
+    SessionState,
+)
 
 if TYPE_CHECKING:
     from pywebtransport.config import ClientConfig, ServerConfig
+
+
+_OPEN = (SessionState.CONNECTED, SessionState.DRAINING)
 
 
 @dataclass(kw_only=True, frozen=True, slots=True)
@@ -75,7 +86,7 @@ class WebTransportConnection(Target):
         self._sessions: dict[int, WebTransportSession] = {}
         self._sessions_total = 0
         self._ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended = Gate()
         self._connected_at: float | None = None
         self._closed_at: float | None = None
         self._close_code: int | None = None
@@ -199,11 +210,12 @@ class WebTransportConnection(Target):
         headers: Headers | None = None,
         wt_available_protocols: list[str] | None = None,
     ) -> WebTransportSession:
-        """Ask a server for a session (draft-16 §3.2).
+        """Ask a server for a session (draft-16 §3.2). The request waits for the handshake if need be.
 
         Raises:
             SessionError: it was refused; `details` has `status` and `headers` of the answer.
             ConnectionError: the connection has ended, or is not ours to ask on.
+            HandshakeError: there is none: TLS or the version negotiation failed.
         """
         session = self._request(authority, path, headers, wt_available_protocols)
         try:
@@ -212,6 +224,11 @@ class WebTransportConnection(Target):
             with contextlib.suppress(_core.HandleError):
                 self._driver.core.close_session(session._handle)
             session._end(ErrorCodes.APP_CANCELLED, "cancelled", "local")
+            raise
+        except SessionError:
+            if self._info is None:
+                # Why there is no connection says more
+                await self.wait_ready()
             raise
         return session
 
@@ -290,15 +307,19 @@ class WebTransportConnection(Target):
             return
         if not self.is_closing:
             self._state = ConnectionState.CLOSING
+            code = error_code or ErrorCodes.H3_NO_ERROR
             for session in self.get_all_sessions():
-                await session.close()
+                if code == ErrorCodes.H3_NO_ERROR and session.state in _OPEN:
+                    # The core closes them first, and waits until the peer has heard of it
+                    session._leave()
+                else:
+                    await session.close()
             try:
-                self._driver.core.close_connection(self._handle, error_code or ErrorCodes.H3_NO_ERROR, reason)
+                self._driver.core.close_connection(self._handle, code, reason)
             except _core.HandleError:
                 self._end("local", error_code, reason)
         try:
-            async with asyncio.timeout(self._config.close_timeout):
-                await asyncio.shield(self._ended)
+            await self._ended.wait(self._driver.deadlines(self._config.close_timeout))
         except TimeoutError:
             self._end("local", error_code, reason)
 
@@ -388,8 +409,7 @@ class WebTransportConnection(Target):
             self._ready.set_exception(error)
             # Nobody may be waiting for the handshake; that is no fault.
             self._ready.exception()
-        if not self._ended.done():
-            self._ended.set_result(None)
+        self._ended.open()
         data = {"connection": self, "connection_handle": self._handle, "error_code": code, "reason": reason}
         self.events.emit_nowait(event_type=EventType.CONNECTION_CLOSED, data={**data, "source": source})
 

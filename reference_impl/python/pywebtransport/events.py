@@ -332,7 +332,7 @@ class EventEmitter:
             return None
         if result is None:
             return None
-        task = _start(_guarded(result, event))
+        task = start(_guarded(result, event))
         if task.done():
             return None
         if asyncio.iscoroutine(result):
@@ -387,7 +387,8 @@ class _Waiter:
         return True
 
 
-def _start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that has run until it first has to wait; before Python 3.12, one that is about to begin."""
     loop = asyncio.get_running_loop()
     if sys.version_info >= (3, 12):
         return asyncio.Task(coroutine, loop=loop, eager_start=True)

@@ -275,7 +275,7 @@ class WebTransportServer(EventEmitter):
     def _admit(self, session: Any) -> None:
         number = session._handle
         self._session_manager.insert(number, session)
-        session._ended.add_done_callback(lambda _: self._session_manager.discard(number))
+        session._ended.then(lambda: self._session_manager.discard(number))
 
 
 __all__ = ["ServerDiagnostics", "ServerStats", "WebTransportServer"]

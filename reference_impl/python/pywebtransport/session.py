@@ -89,7 +89,13 @@ class WebTransportSession(SessionBase):
         self._tell(EventType.SESSION_PENDING, path=self._path, headers=self.headers)
 
     async def _established(self) -> dict[str, Any]:
-        return await asyncio.shield(self._answered)
+        if self._is_early:
+            # Any number of tasks may wait
+            return await asyncio.shield(self._answered)
+        if self._answered.cancelled():
+            # With whoever waited before; nobody else does
+            self._answered = asyncio.get_running_loop().create_future()
+        return await self._answered
 
     # Streams
 
@@ -314,10 +320,14 @@ class WebTransportSession(SessionBase):
                 self._end(error_code, text, "local")
             wake(self._acceptors)
         try:
-            async with asyncio.timeout(self._config.close_timeout):
-                await asyncio.shield(self._ended)
+            await self._ended.wait(self._driver.deadlines(self._config.close_timeout))
         except builtins.TimeoutError:
             self._end(error_code, reason or "", "local")
+
+    def _leave(self) -> None:
+        """The session is open, and the core is about to close it."""
+        self._state = SessionState.CLOSING
+        wake(self._acceptors)
 
     async def finish(self) -> None:
         """End the session by finishing its CONNECT stream, without a close message; else as `close`."""
@@ -332,7 +342,7 @@ class WebTransportSession(SessionBase):
 
     async def wait_closed(self) -> None:
         """Wait for the end of the session."""
-        await asyncio.shield(self._ended)
+        await self._ended.wait()
 
     async def __aenter__(self) -> Self:
         return self

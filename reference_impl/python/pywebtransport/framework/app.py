@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 from pywebtransport.config import ServerConfig
 from pywebtransport.constants import ErrorCodes
-from pywebtransport.events import Event
+from pywebtransport.events import Event, start
 from pywebtransport.exceptions import ConnectionError, SessionError
 from pywebtransport.framework.middleware import MiddlewareManager, MiddlewareProtocol, MiddlewareRejected
 from pywebtransport.framework.router import RequestRouter, SessionHandler
@@ -184,9 +184,10 @@ class ServerApp:
     def _on_request(self, event: Event) -> None:
         data: dict[str, Any] = event.data or {}
         session: WebTransportSession = data["session"]
-        task = asyncio.get_running_loop().create_task(self._serve_session(session))
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
+        task = start(self._serve_session(session))
+        if not task.done():
+            self._handlers.add(task)
+            task.add_done_callback(self._handlers.discard)
 
     async def _serve_session(self, session: WebTransportSession) -> None:
         try:
