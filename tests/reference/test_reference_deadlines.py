@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pywebtransport._deadlines import Deadlines
+from pywebtransport._deadlines import Deadlines, Gate
 from pywebtransport.events import EventEmitter
 
 Run = Callable[[Any], Any]
@@ -64,5 +64,37 @@ def test_data_are_made_only_for_those_who_listen(run: Run) -> None:
         emitter.on(event_type="a", handler=lambda event: seen.append(event.data))
         emitter.emit_lazily(event_type="a", make=make(3))
         assert (seen, made) == ([1, 3], [1, 2, 3])
+
+    run(main())
+
+
+def test_everyone_who_waits_at_a_gate_goes_on_when_it_opens(run: Run) -> None:
+    async def main() -> list[str]:
+        gate, seen = Gate(), []
+        gate.then(lambda: seen.append("called"))
+        tasks = [asyncio.create_task(gate.wait()) for _ in range(3)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        gate.open()
+        gate.open()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result) for result in results] == [asyncio.CancelledError, type(None), type(None)]
+        await gate.wait()
+        gate.then(lambda: seen.append("at once"))
+        return seen
+
+    assert run(main()) == ["called", "at once"]
+
+
+def test_a_wait_at_a_gate_can_be_limited(run: Run) -> None:
+    async def main() -> None:
+        gate = Gate()
+        deadlines = Deadlines(asyncio.get_running_loop(), 0.01)
+        with pytest.raises(TimeoutError):
+            await gate.wait(deadlines)
+        gate.open()
+        await gate.wait(deadlines)
+        deadlines.close()
 
     run(main())

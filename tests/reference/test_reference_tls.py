@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pywebtransport import ClientConfig, ClientError, WebTransportClient
+from pywebtransport.exceptions import HandshakeError
 from pywebtransport.utils import generate_self_signed_cert
 from reference_programs import echo, serving
 
@@ -58,6 +59,22 @@ def test_a_server_that_is_not_trusted_is_left(run: Run, certificate: tuple[str, 
             await echoes(url, ca_certs=trusted)
             with pytest.raises(ClientError):
                 await echoes(url, ca_certs=other)
+
+    run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_why_there_is_no_connection_is_the_cause(
+    run: Run, certificate: tuple[str, str], tmp_path: Path, host: str
+) -> None:
+    other, _, _ = generate_self_signed_cert(hostname="localhost", output_dir=str(tmp_path), validity_days=10)
+
+    async def main() -> None:
+        config = ClientConfig(ca_certs=other)
+        async with serving(certificate, echo) as url, WebTransportClient(config=config) as peer:
+            with pytest.raises(ClientError) as error:
+                await peer.connect(url=url.replace("127.0.0.1", host))
+            assert isinstance(error.value.__cause__, HandshakeError)
 
     run(main())
 
