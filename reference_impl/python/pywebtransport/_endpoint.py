@@ -113,6 +113,12 @@ class EndpointDriver:
             found = self._deadlines[seconds] = Deadlines(self.loop, seconds)
         return found
 
+    @property
+    def closing(self) -> Deadlines | None:
+        """What ends waits after the `close_timeout` of the configuration, if it has one."""
+        seconds = self.config.close_timeout
+        return None if seconds is None else self.deadlines(seconds)
+
     async def answer(self, token: int) -> Any:
         """Wait for the answer to a query of the core; `None` where there is none."""
         if self.is_closed:

@@ -285,7 +285,7 @@ class WebTransportClient(EventEmitter):
                 raise
 
     async def _open(self, origin: Origin, is_awaited: bool) -> WebTransportConnection:
-        """A connection; where there is one address, perhaps before its handshake: the core keeps a request."""
+        """A connection; to one address perhaps before its handshake: the core keeps a request."""
         if len(self._connections) >= self._config.max_connections:
             raise ClientError(
                 f"{self._config.max_connections} connections are open",

@@ -319,7 +319,7 @@ class WebTransportConnection(Target):
             except _core.HandleError:
                 self._end("local", error_code, reason)
         try:
-            await self._ended.wait(self._driver.deadlines(self._config.close_timeout))
+            await self._ended.wait(self._driver.closing)
         except TimeoutError:
             self._end("local", error_code, reason)
 

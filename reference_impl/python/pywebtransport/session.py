@@ -320,7 +320,7 @@ class WebTransportSession(SessionBase):
                 self._end(error_code, text, "local")
             wake(self._acceptors)
         try:
-            await self._ended.wait(self._driver.deadlines(self._config.close_timeout))
+            await self._ended.wait(self._driver.closing)
         except builtins.TimeoutError:
             self._end(error_code, reason or "", "local")
 
