@@ -43,6 +43,8 @@ WARM_UP = 1000
 ABORTED_CODE = 7
 # Seconds; connections that have ended are kept for three probe time-outs (RFC 9000 §10.2).
 DRAINING = 1.0
+# Seconds in which all connections are gone: the idle time-out is 60
+QUIET = 75
 MEGABYTE = 1e6
 
 
@@ -222,15 +224,15 @@ async def workers(
 async def rest(client: WebTransportClient, status: Status, tally: Tally) -> None:
     """Wait until the client has no connection, and the server none but the one that asks.
 
-    Of a handshake that was given up, the server may hear nothing more: it ends with its time-out.
+    Of a connection that was given up, the server may hear nothing more: it ends with its idle time-out.
     """
-    for _ in range(300):
+    for _ in range(QUIET):
         states = (await client.diagnostics()).connection_states
         there = (await status.ask())["metrics"]
         if not states and there["connections"] <= 1 and there["sessions"] <= 1:
             await asyncio.sleep(DRAINING)
             return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
     tally.faults.append(f"left are connections {states} here, {there} on the server")
 
 

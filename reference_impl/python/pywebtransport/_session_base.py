@@ -55,7 +55,8 @@ class PendingStream(Target, Generic[S]):
 
     def _on_event(self, kind: int, details: tuple[Any, ...]) -> None:
         if kind == _core.STREAM_FAILED:
-            self.fail()
+            # Why, the end of the session says, which comes in the same batch
+            self._session._driver.loop.call_soon(self.fail)
         elif kind == _core.STREAM_OPENED and not self.stream.done():
             self.stream.set_result(self._session._placed(self._kind, details[0], self.handle))
 
@@ -96,8 +97,11 @@ class SessionBase(Target):
         self._draft = draft
         self._state = SessionState.CONNECTING
         self.events = EventEmitter(**emitter_limits(self._config))
-        for event_type in (EventType.DATAGRAM_RECEIVED, EventType.STREAM_OPENED):
-            self.events.retain(event_type=event_type, limit=self._config.max_total_pending_events)
+        self.events.retain(
+            event_type=EventType.DATAGRAM_RECEIVED, limit=self._config.max_total_pending_events
+        )
+        # These hold their streams, also when those have ended: the lower limit
+        self.events.retain(event_type=EventType.STREAM_OPENED, limit=self._config.max_session_pending_events)
         for event_type in _ONCE:
             self.events.last(event_type=event_type)
         self._answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
