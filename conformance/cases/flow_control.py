@@ -23,7 +23,9 @@ INITIAL = (
 GONE = "draft-16 §5.6: MUST close the session with WT_FLOW_CONTROL_ERROR; -14 §5.6: by a reset"
 
 # A target that reads quickly may raise its limit ahead of a burst that overruns it, which is no violation.
-BURSTS, MAX_FILL = 6, 8 << 20
+BURSTS, MAX_FILL = 32, 8 << 20
+# An echo that this side blocks soon: a target that reads ahead finds the excess before it raises its limit.
+NARROW = (100, 100, 1 << 16)
 
 
 def controlled(run: Run) -> Session:
@@ -320,20 +322,28 @@ def streams_beyond_limit(run: Run) -> None:
     "WT-5.6.4-02",
     drafts=SINCE_14,
     negative=True,
-    flow_control=LIMITS,
+    flow_control=NARROW,
     witness=GONE,
+    version=2,
 )
 def data_beyond_limit(run: Run) -> None:
     """Body bytes beyond the target's limit end the session.
 
     draft-16 §5.6.4: WT_FLOW_CONTROL_ERROR. A burst overruns the limit; where the target raised the limit
-    meanwhile, the next burst overruns that one. The twin stays below.
+    meanwhile, or had not read the excess before, the next burst overruns that one. The twin stays below.
     """
     session = controlled(run)
     credit = min(run.transport_parameter(0x06), run.transport_parameter(0x04)) - 1024
 
     def limit() -> int:
         return granted(run, session, Setting.WT_INITIAL_MAX_DATA, CapsuleType.WT_MAX_DATA)
+
+    def raised(beyond: int) -> bool:
+        run.peer.wait(lambda: session.closed_by_peer or limit() >= beyond, run.deadline)
+        return not session.closed_by_peer and limit() >= beyond
+
+    def unblock() -> None:
+        session.send_capsule_bytes(limit_capsule(CapsuleType.WT_MAX_DATA, 2 * MAX_FILL))
 
     run.need(0 < limit() < MAX_FILL, f"its limit of {limit()} bytes cannot be filled politely")
     stream, sent = session.open_bidi(b""), 0
@@ -345,9 +355,15 @@ def data_beyond_limit(run: Run) -> None:
         stream.send(bytes(amount))
         sent += amount
         if run.twin:
+            unblock()
             break
-        run.peer.wait(lambda sent=sent: session.closed_by_peer or limit() >= sent, run.deadline)  # type: ignore[misc]
-        if session.closed_by_peer or limit() < sent:
+        if raised(sent):
+            continue
+        if session.closed_by_peer:
+            break
+        # It need not read what it cannot answer: nothing blocks its echo any more.
+        unblock()
+        if not raised(sent):
             break
     else:
         run.need(False, f"it raised its limit ahead of each of {BURSTS} bursts")

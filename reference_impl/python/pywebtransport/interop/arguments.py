@@ -32,8 +32,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "read_timeout": None,
     "write_timeout": None,
     "close_timeout": 1.0,
-    # Well below QUIC's, so that a peer meets the limit of the session first
-    "initial_max_data": 1 << 20,
+    # Well below what is read ahead, so that a peer that ignores the session's limit is found out; it grows
+    "initial_max_data": 1 << 18,
 }
 """Where the server differs from `ServerConfig`."""
 
