@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +85,29 @@ def test_a_lasting_event_is_there_for_all_who_ask_later(run: Run) -> None:
         assert (await emitter.wait_for(event_type="end")).data == 7
         with pytest.raises(TimeoutError):
             await emitter.wait_for(event_type="end", condition=lambda event: event.data == 8, timeout=0)
+
+    run(main())
+
+
+def test_what_owns_an_emitter_goes_without_the_garbage_collector(run: Run) -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.events = EventEmitter(owner=self)
+            self.events.last(event_type="end")
+            self.events.emit_nowait(event_type="end", data={"code": 7, "owner": self})
+
+    async def main() -> None:
+        gc.disable()
+        try:
+            owner = Owner()
+            events, here = owner.events, weakref.ref(owner)
+            event = await events.wait_for(event_type="end")
+            assert event.data == {"code": 7, "owner": owner}
+            del owner, event
+            assert here() is None
+            assert (await events.wait_for(event_type="end")).data == {"code": 7, "owner": None}
+        finally:
+            gc.enable()
 
     run(main())
 

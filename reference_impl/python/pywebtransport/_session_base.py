@@ -96,7 +96,7 @@ class SessionBase(Target):
         self._protocol = wt_protocol
         self._draft = draft
         self._state = SessionState.CONNECTING
-        self.events = EventEmitter(**emitter_limits(self._config))
+        self.events = EventEmitter(**emitter_limits(self._config), owner=self)
         self.events.retain(
             event_type=EventType.DATAGRAM_RECEIVED, limit=self._config.max_total_pending_events
         )

@@ -117,7 +117,7 @@ class BaseStream(Target):
     def events(self) -> EventEmitter:
         """STREAM_RESET_RECEIVED, STOP_SENDING_RECEIVED and STREAM_CLOSED of this stream, past or to come."""
         if self._events is None:
-            self._events = EventEmitter(**emitter_limits(self._session._config))
+            self._events = EventEmitter(**emitter_limits(self._session._config), owner=self)
             for event_type in _ONCE:
                 self._events.last(event_type=event_type)
             if self._stop_code is not None:

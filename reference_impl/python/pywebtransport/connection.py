@@ -63,7 +63,7 @@ class WebTransportConnection(Target):
         self._close_reason: str | None = None
         self._close_source: str | None = None
         self._goaway_sent = False
-        self.events = EventEmitter(**emitter_limits(config))
+        self.events = EventEmitter(**emitter_limits(config), owner=self)
         for event_type in (EventType.CONNECTION_ESTABLISHED, EventType.CONNECTION_CLOSED):
             self.events.last(event_type=event_type)
         driver.targets[handle] = self

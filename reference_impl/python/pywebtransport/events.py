@@ -17,6 +17,7 @@ import asyncio
 import logging
 import sys
 import time
+import weakref
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -69,9 +70,19 @@ class EventEmitter:
         max_history: so many events are kept for `get_event_history`.
         max_queue_size: so many events wait while paused, or while as many coroutines of listeners run; more
             are dropped, and counted in `get_stats`.
+        owner: what the emitter is a part of. A lasting event of the past does not keep it alive; if it is
+            gone, `None` stands for it in the data.
     """
 
-    def __init__(self, *, max_listeners: int = 10, max_history: int = 0, max_queue_size: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        max_listeners: int = 10,
+        max_history: int = 0,
+        max_queue_size: int = 100,
+        owner: object | None = None,
+    ) -> None:
+        self._owner = None if owner is None else weakref.ref(owner)
         self._max_listeners = max_listeners
         self._max_queue_size = max_queue_size
         self._handlers: dict[str, list[EventHandler]] = defaultdict(list)
@@ -80,7 +91,7 @@ class EventEmitter:
         self._history: deque[Event] = deque(maxlen=max_history)
         self._queue: deque[Event] = deque()
         self._retained: dict[str, deque[Event | _Later]] = {}
-        self._lasting: dict[str, Event | None] = {}
+        self._lasting: dict[str, Event | _Later | None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: list[_Waiter] = []
         self._paused = False
@@ -106,8 +117,9 @@ class EventEmitter:
         self._any.append(handler)
         for event_type in list(self._retained):
             self._release(event_type)
-        for past in filter(None, self._lasting.values()):
-            self._call(handler, past)
+        for past in self._lasting.values():
+            if past is not None:
+                self._call(handler, _made(past))
 
     def off(self, *, event_type: EventType | str, handler: EventHandler | None = None) -> None:
         """Detach one listener of a type, or all of them. Detaching what is not attached has no effect."""
@@ -165,9 +177,11 @@ class EventEmitter:
                 if condition is None or condition(event):
                     del kept[index]
                     return event
-        for past in (self._lasting.get(name) for name in wanted):
-            if past is not None and (condition is None or condition(past)):
-                return past
+        for name in wanted:
+            if (past := self._lasting.get(name)) is not None:
+                event = _made(past)
+                if condition is None or condition(event):
+                    return event
         waiter = _Waiter(wanted, condition, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         try:
@@ -275,7 +289,7 @@ class EventEmitter:
             logger.warning("the listener of %s is attached already", event_type)
             return
         if (past := self._lasting.get(event_type)) is not None:
-            self._call(handler, past)
+            self._call(handler, _made(past))
             if table is self._once[event_type]:
                 return
         if self.listener_count(event_type=event_type) >= self._max_listeners:
@@ -318,11 +332,21 @@ class EventEmitter:
                 self._waiters.remove(waiter)
         handlers = [*self._handlers.get(event.type, ()), *self._once.pop(event.type, ()), *self._any]
         if event.type in self._lasting:
-            self._lasting[event.type] = event
+            self._lasting[event.type] = self._without_owner(event)
         elif not handlers and not taken and (kept := self._retained.get(event.type)) is not None:
             kept.append(event)
             return []
         return [task for handler in handlers if (task := self._call(handler, event)) is not None]
+
+    def _without_owner(self, event: Event) -> Event | _Later:
+        # Owner, emitter, event, owner: such a circle would wait for the garbage collector, and all that a
+        # session or connection holds with it.
+        owner = self._owner
+        if owner is None or event.source is not None or not isinstance(event.data, dict):
+            return event
+        names = [name for name, value in event.data.items() if value is owner()]
+        rest = {name: value for name, value in event.data.items() if name not in names}
+        return _Later(event.type, event.timestamp, lambda: rest | dict.fromkeys(names, owner()))
 
     def _call(self, handler: EventHandler, event: Event) -> asyncio.Task[None] | None:
         try:
@@ -353,7 +377,7 @@ class EventEmitter:
 
 @dataclass(slots=True, eq=False)
 class _Later:
-    """An event that nobody has looked at yet."""
+    """An event whose data are made when somebody looks at them."""
 
     type: EventType | str
     timestamp: float

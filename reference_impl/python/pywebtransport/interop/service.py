@@ -150,6 +150,9 @@ class Service:
         except StreamError as error:
             self.touched.set()
             await end_like(stream, error)
+        finally:
+            # It holds the stream, and the stream it
+            stream.events.off(event_type=EventType.STOP_SENDING_RECEIVED, handler=stopped)
 
     async def echo_uni(self, stream: WebTransportReceiveStream) -> None:
         """Send what arrives on a new unidirectional stream, and end it in the same way."""
