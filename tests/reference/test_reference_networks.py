@@ -117,7 +117,7 @@ def test_an_outage_is_survived(run: Run, certificate: tuple[str, str], tmp_path:
                 assert await request(session, body) == body
 
     run(main())
-    assert fates(log)["up.outage"] + fates(log).get("down.outage", 0)
+    assert {"up.outage", "down.outage"} & fates(log).keys()
 
 
 @contextmanager

@@ -216,11 +216,14 @@ class WebTransportClient(EventEmitter):
                 for session in connection.get_all_sessions():
                     await session.close()
         finally:
-            if self._driver is not None:
-                await self._driver.close(timeout=self._config.close_timeout)
-            for connection in list(self._connections.values()):
-                connection._end("local", ErrorCodes.H3_NO_ERROR, "client closed")
-            await super().close()
+            try:
+                if self._driver is not None:
+                    await self._driver.close(timeout=self._config.close_timeout)
+            finally:
+                # Cancelled meanwhile, nobody hears what the core says of their ends
+                for connection in list(self._connections.values()):
+                    connection._end("local", ErrorCodes.H3_NO_ERROR, "client closed")
+                await super().close()
 
     async def __aenter__(self) -> Self:
         if self._is_closed:

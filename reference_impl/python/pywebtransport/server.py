@@ -197,11 +197,15 @@ class WebTransportServer(EventEmitter):
                 for session in self._session_manager.items() if timeout != 0 else ():
                     group.create_task(session.close())
         finally:
-            if self._driver is not None:
-                await self._driver.close(timeout=self._config.close_timeout if timeout is None else timeout)
-            for connection in self._connection_manager.items():
-                connection._end("local", ErrorCodes.H3_NO_ERROR, "server closed")
-            await super().close()
+            try:
+                if self._driver is not None:
+                    limit = self._config.close_timeout if timeout is None else timeout
+                    await self._driver.close(timeout=limit)
+            finally:
+                # Cancelled meanwhile, nobody hears what the core says of their ends
+                for connection in self._connection_manager.items():
+                    connection._end("local", ErrorCodes.H3_NO_ERROR, "server closed")
+                await super().close()
 
     def stats(self) -> Mapping[str, Any]:
         """Counters of the I/O thread, by name: connections, sessions, streams, what was refused."""
