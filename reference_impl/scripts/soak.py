@@ -259,7 +259,9 @@ async def together(
     given: argparse.Namespace, client: WebTransportClient, url: str, tally: Tally, memory: Memory
 ) -> None:
     """Part two: the same for many at once, with aborts. The first sessions are so many as in part one."""
-    for go_on, name in ((counted(WARM_UP), "first"), (lasting(given.seconds), "rest")):
+    for name in ("first", "rest"):
+        # The seconds count from here: the rest after the first sessions takes a minute
+        go_on = counted(WARM_UP) if name == "first" else lasting(given.seconds)
         await workers(client, given.together, torment, go_on, url + "echo", f"{given.seed}-t-{name}", tally)
         await rest(client, memory.status, tally)
         memory.first = memory.first or await memory.look()
