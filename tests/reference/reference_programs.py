@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from pywebtransport import (
@@ -55,3 +57,21 @@ async def echo(session: WebTransportSession) -> None:
     async with asyncio.TaskGroup() as group:
         async for stream in session.incoming_bidirectional_streams():
             group.create_task(serve(stream))
+
+
+@contextlib.contextmanager
+def child(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A program of Python; killed at the end."""
+    command = [sys.executable, "-c", code, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str], word: str) -> str:
+    """The line with which a program says something."""
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if line.startswith(word))
+    return line.removeprefix(word).strip()

@@ -282,6 +282,31 @@ async def until_gone(app: ServerApp) -> None:
         await asyncio.sleep(0.001)
 
 
+async def nothing() -> None:
+    """No more to look at after an attempt."""
+
+
+async def cut_anywhere(
+    attempt: Callable[[Cut], Awaitable[None]], late: bool, settled: Callable[[], Awaitable[None]] = nothing
+) -> int:
+    """Cancel at each suspension in turn, until there is none more; returns how many there were.
+
+    Each attempt ends with the cancellation, leaves nothing, and passes `settled`.
+    """
+    before, number = held(), 0
+    while True:
+        cut = Cut(number, late)
+        (result,) = await asyncio.gather(attempt(cut), return_exceptions=True)
+        await until_released(before)
+        await settled()
+        if not cut.was_reached:
+            assert result is None
+            return number
+        if not isinstance(result, asyncio.CancelledError):
+            raise AssertionError(f"at suspension {number}: {result!r}") from result
+        number += 1
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["waiting", "completed"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 def test_a_client_that_is_cancelled_anywhere(
@@ -298,19 +323,12 @@ def test_a_client_that_is_cancelled_anywhere(
     async def main() -> int:
         async with application(certificate) as app:
             await app.server.listen()
-            before, number = held(), 0
-            while True:
-                cut = Cut(number, late)
-                (result,) = await asyncio.gather(attempt(url_of(app), cut), return_exceptions=True)
+
+            async def settled() -> None:
                 await until_gone(app)
-                await until_released(before)
                 assert len(app.server.session_manager) == 0
-                if not cut.was_reached:
-                    assert result is None
-                    break
-                if not isinstance(result, asyncio.CancelledError):
-                    raise AssertionError(f"at suspension {number}: {result!r}") from result
-                number += 1
+
+            number = await cut_anywhere(lambda cut: attempt(url_of(app), cut), late, settled)
             stats = app.server.stats()
             assert (stats["sessions"], stats["stream_handles"]) == (0, 0)
             return number
@@ -340,19 +358,7 @@ def test_a_server_that_is_cancelled_anywhere(run: Run, certificate: tuple[str, s
             await asyncio.gather(ending, return_exceptions=True)
             assert not app.server.is_serving
 
-    async def main() -> int:
-        before, number = held(), 0
-        while True:
-            cut = Cut(number, late)
-            (result,) = await asyncio.gather(attempt(cut), return_exceptions=True)
-            await until_released(before)
-            if not cut.was_reached:
-                assert result is None
-                return number
-            assert isinstance(result, asyncio.CancelledError), number
-            number += 1
-
-    assert run(main()) > 1
+    assert run(cut_anywhere(attempt, late)) > 1
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["waiting", "completed"])
@@ -371,17 +377,4 @@ def test_a_shutdown_that_is_cancelled_anywhere(run: Run, certificate: tuple[str,
                 assert served_session.is_closed
                 assert len(app.server.connection_manager) == 0
 
-    async def main() -> int:
-        before, number = held(), 0
-        while True:
-            cut = Cut(number, late)
-            (result,) = await asyncio.gather(attempt(cut), return_exceptions=True)
-            await until_released(before)
-            if not cut.was_reached:
-                assert result is None
-                return number
-            if not isinstance(result, asyncio.CancelledError):
-                raise AssertionError(f"at suspension {number}: {result!r}") from result
-            number += 1
-
-    assert run(main()) > 1
+    assert run(cut_anywhere(attempt, late)) > 1

@@ -6,9 +6,8 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from pywebtransport import (
     WebTransportStream,
 )
 from pywebtransport.types import EventType, SessionState
-from reference_programs import client, serving
+from reference_programs import child, client, said, serving
 
 Run = Callable[[Any], Any]
 Waits = dict[str, tuple[Coroutine[Any, Any, Any], type[Exception] | None]]
@@ -39,11 +38,11 @@ LIMITS: dict[str, Any] = {
 }
 MORE_THAN_FITS = bytes(4 << 20)
 
-SILENT = """
+SILENT = f"""
 import asyncio, ssl, sys
 from pywebtransport import ClientConfig, ServerApp, ServerConfig, WebTransportClient
 
-LIMITS = {limits}
+LIMITS = {LIMITS}
 
 async def silent(session):
     await asyncio.Event().wait()
@@ -71,24 +70,6 @@ async def connect(url):
 
 asyncio.run({{"serve": serve, "connect": connect}}[sys.argv[1]](*sys.argv[2:]))
 """
-
-
-@contextmanager
-def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The silent peer in a process of its own; killed at the end."""
-    command = [sys.executable, "-c", SILENT.format(limits=LIMITS), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def said(process: subprocess.Popen[str], word: str) -> str:
-    """The line with which a program says something."""
-    assert process.stdout is not None
-    line = next(line for line in process.stdout if line.startswith(word))
-    return line.removeprefix(word).strip()
 
 
 async def iterate(streams: AsyncIterator[Any]) -> list[Any]:
@@ -168,7 +149,7 @@ async def past(session: WebTransportSession) -> None:
 async def silent_server(
     certificate: tuple[str, str],
 ) -> AsyncIterator[tuple[subprocess.Popen[str], WebTransportClient, str]]:
-    with child("serve", *certificate) as process:
+    with child(SILENT, "serve", *certificate) as process:
         url = f"https://127.0.0.1:{await asyncio.to_thread(said, process, 'port')}/"
         async with client(connection_idle_timeout=IDLE, keep_alive_interval=None, **LIMITS) as peer:
             yield process, peer, url
@@ -218,7 +199,7 @@ def test_whatever_waits_for_a_client_that_is_killed(run: Run, certificate: tuple
     async def main() -> None:
         options = {"connection_idle_timeout": IDLE, "keep_alive_interval": None, **LIMITS}
         async with serving(certificate, handler, **options) as url:
-            with child("connect", url) as process:
+            with child(SILENT, "connect", url) as process:
                 await served.wait()
                 await all_end(await waits(sessions[0]), lambda: os.kill(process.pid, signal.SIGKILL))
             for session in sessions:

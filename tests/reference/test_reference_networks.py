@@ -9,16 +9,15 @@ import os
 import random
 import signal
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pywebtransport import SessionClosedError, StreamError, WebTransportSession
 from pywebtransport.types import SessionState
-from reference_programs import client, echo, serving
+from reference_programs import child, client, echo, said, serving
 
 from scenarios.network import PROFILES, RelayProcess
 
@@ -118,24 +117,6 @@ def test_an_outage_is_survived(run: Run, certificate: tuple[str, str], tmp_path:
 
     run(main())
     assert {"up.outage", "down.outage"} & fates(log).keys()
-
-
-@contextmanager
-def child(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A program of Python; killed at the end."""
-    command = [sys.executable, "-c", code, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def said(process: subprocess.Popen[str], word: str) -> str:
-    """The line with which a program says something."""
-    assert process.stdout is not None
-    line = next(line for line in process.stdout if line.startswith(word))
-    return line.removeprefix(word).strip()
 
 
 SERVE = """
