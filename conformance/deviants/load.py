@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import importlib
 
-MODULES = ("rules", "negotiation", "streams", "sessions", "flowcontrol", "quic", "baton", "applications")
+MODULES = (
+    "rules",
+    "negotiation",
+    "streams",
+    "sessions",
+    "flowcontrol",
+    "quic",
+    "qpack",
+    "baton",
+    "applications",
+)
 
 
 def load_deviants() -> None:

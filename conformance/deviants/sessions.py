@@ -67,37 +67,6 @@ def optimistic_streams(behaviour: Behaviour) -> None:
     behaviour.rules.code("stream-buffer-full", int(H3.REQUEST_REJECTED))
 
 
-# --- field sections ---
-
-
-@deviant("qpack.padded-integers", "QPK-4.1-01")
-def padded_integers(behaviour: Behaviour) -> None:
-    """Does not decode integers in a longer encoding than needed (RFC 9204 §4.1.1)."""
-    override(behaviour, "decodable", lambda _original, section: b"\x80\x00" not in section)
-
-
-@deviant("qpack.static-references", "WT-2.1-01")
-def static_references(behaviour: Behaviour) -> None:
-    """Does not decode references to the static table at the start of a section (RFC 9204 §3.1)."""
-    override(behaviour, "decodable", lambda _original, section: section[2] & 0x80 == 0)
-
-
-@deviant("qpack.never-indexed", "WT-2.1-02")
-def never_indexed(behaviour: Behaviour) -> None:
-    """Does not decode literals that must never be indexed (RFC 9204 §4.5.6)."""
-    override(behaviour, "decodable", lambda _original, section: section[2] & 0xF0 != 0x30)
-
-
-@deviant("qpack.instructions", "QPK-3-04")
-def instructions(behaviour: Behaviour) -> None:
-    """Sends an instruction on its encoder stream to a client without a table (RFC 9204 §3.2.3)."""
-
-    def streams(_original: object) -> tuple[bytes, bytes]:
-        return b"\x02\x20", b"\x03"
-
-    override(behaviour, "qpack_streams", streams)
-
-
 # --- the end ---
 
 # Rows whose cases see by the answer to a close that capsules are still understood.

@@ -16,6 +16,8 @@ import pylsqpack
 Field: TypeAlias = tuple[bytes, bytes]
 # Continuation bytes of an integer: enough for 62 bits (RFC 9204 §4.1.1) and some needless ones.
 _MAX_SHIFT: Final = 7 * 15
+# What an entry takes beside name and value (RFC 9204 §3.2.1).
+ENTRY_OVERHEAD: Final = 32
 _EMPTY_SECTION: Final = b"\x00\x00"
 
 FieldEncoder: TypeAlias = Callable[[Iterable[Field]], bytes]
@@ -80,9 +82,22 @@ def indexed_static(index: int) -> bytes:
     return prefix_integer(index, 6, 0xC0)
 
 
+def encoded_insert_count(required: int, max_table_capacity: int) -> int:
+    """Return a Required Insert Count as the prefix of a section has it (RFC 9204 §4.5.1.1).
+
+    ``max_table_capacity`` in bytes is that of the decoder's SETTINGS, at least 32.
+    """
+    return required % (2 * (max_table_capacity // ENTRY_OVERHEAD)) + 1 if required else 0
+
+
 def indexed_dynamic(index: int) -> bytes:
     """Encode an indexed field line of the dynamic table, relative to the Base (RFC 9204 §4.5.2)."""
     return prefix_integer(index, 6, 0x80)
+
+
+def indexed_post_base(index: int) -> bytes:
+    """Encode an indexed field line with a post-Base index (RFC 9204 §4.5.3)."""
+    return prefix_integer(index, 4, 0x10)
 
 
 def static_name_reference(index: int, value: bytes) -> bytes:

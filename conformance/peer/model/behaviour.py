@@ -129,6 +129,17 @@ class Behaviour:
         """Tell whether an encoded field section is handed to the decoder: each one is (RFC 9204 §4.5)."""
         return True
 
+    def encoder_instructions(self, data: bytes) -> bytes:
+        """Return the bytes of the client's encoder stream for the table: those that arrived (RFC 9204 §4.3).
+
+        Raises QpackError to object to them.
+        """
+        return data
+
+    def decoder_instructions(self, instructions: bytes) -> bytes:
+        """Return what the decoder sends: acknowledgments and cancellations that are due (RFC 9204 §4.4)."""
+        return instructions
+
     def resource(self, path: str) -> str:
         """Return the path of the resource that a request names."""
         return path

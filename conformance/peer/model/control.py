@@ -261,7 +261,7 @@ class EncoderStream(_CriticalStream):
         """Feed the dynamic table; requests that waited for it go on."""
         connection = self._connection
         try:
-            unblocked = connection.decoder.feed(data)
+            unblocked = connection.decoder.feed(connection.behaviour.encoder_instructions(data))
         except QpackError:
             connection.violate("qpack-encoder-stream")
             return

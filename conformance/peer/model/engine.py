@@ -151,8 +151,9 @@ class Connection:
 
     def send_decoder_instructions(self, instructions: bytes) -> None:
         """Queue bytes on the QPACK decoder stream (RFC 9204 §4.4)."""
-        if instructions and self._decoder_id is not None:
-            self.send(self._decoder_id, instructions)
+        data = self.behaviour.decoder_instructions(instructions) if instructions else b""
+        if data and self._decoder_id is not None:
+            self.send(self._decoder_id, data)
 
     def abort_stream(self, stream_id: int, code: int, *, reliable_size: int | None = None) -> None:
         """Reset this side's send part and stop reading, as far as the stream has these parts."""
