@@ -90,6 +90,11 @@ def encoded_insert_count(required: int, max_table_capacity: int) -> int:
     return required % (2 * (max_table_capacity // ENTRY_OVERHEAD)) + 1 if required else 0
 
 
+def entry_size(entry: Field) -> int:
+    """Return what an entry takes of the table's capacity, in bytes (RFC 9204 §3.2.1)."""
+    return len(entry[0]) + len(entry[1]) + ENTRY_OVERHEAD
+
+
 def indexed_dynamic(index: int) -> bytes:
     """Encode an indexed field line of the dynamic table, relative to the Base (RFC 9204 §4.5.2)."""
     return prefix_integer(index, 6, 0x80)
@@ -163,6 +168,52 @@ def insert_count_increment(increment: int) -> bytes:
     return prefix_integer(increment, 6)
 
 
+def refers_beyond_insert_count(section: bytes) -> bool:
+    """Tell whether a field line refers to an entry at or above the section's Required Insert Count.
+
+    RFC 9204 §2.2.1, §2.2.3. Indices are relative to the Base and the Base to that count (§4.5.1.2), so that
+    the state of the table does not matter. False for what is cut.
+    """
+    prefix = read_prefix_integer(section, 8)
+    base = read_prefix_integer(section, 7, prefix[1]) if prefix is not None else None
+    if prefix is None or base is None:
+        return False
+    below, (delta, offset) = bool(section[prefix[1]] & 0x80), base
+    while offset < len(section):
+        line = _read_line(section, offset)
+        if line is None:
+            return False
+        table, index, offset = line
+        if table == "relative" and not below and index < delta:
+            return True
+        if table == "post-base" and not (below and index <= delta):
+            return True
+    return False
+
+
+# Field lines (RFC 9204 §4.5.2 to §4.5.6): mask and value of their first byte, bits of the index, the table
+# that it belongs to, and whether a value follows; without a table it is the length of a literal name.
+_LINES: Final = (
+    (0xC0, 0xC0, 6, "static", False),
+    (0xC0, 0x80, 6, "relative", False),
+    (0xD0, 0x50, 4, "static", True),
+    (0xD0, 0x40, 4, "relative", True),
+    (0xE0, 0x20, 3, "", True),
+    (0xF0, 0x10, 4, "post-base", False),
+    (0xF0, 0x00, 3, "post-base", True),
+)
+
+
+def _read_line(section: bytes, offset: int) -> tuple[str, int, int] | None:
+    """Return the table and the index of a field line, and the offset behind it; None if it is cut."""
+    bits, table, valued = next(item[2:] for item in _LINES if section[offset] & item[0] == item[1])
+    index = read_prefix_integer(section, bits, offset)
+    if index is None or not valued:
+        return None if index is None else (table, *index)
+    value = read_prefix_integer(section, 7, index[1] + (0 if table else index[0]))
+    return None if value is None else (table, index[0], sum(value))
+
+
 class SectionDecoder:
     """Decode the field sections of one direction of a connection."""
 
@@ -173,6 +224,9 @@ class SectionDecoder:
         """Decode: (fields, bytes for the decoder stream). Raises QpackError or Blocked."""
         if section == _EMPTY_SECTION:
             return [], b""  # Valid (RFC 9204 §4.5), but the library takes it for cut.
+        if refers_beyond_insert_count(section):
+            # The library is content where any line needs as much as the section declares.
+            raise QpackError("a reference beyond the Required Insert Count")
         try:
             instructions, fields = self._decoder.feed_header(stream_id, section)
         except pylsqpack.StreamBlocked as error:

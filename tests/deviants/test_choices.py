@@ -35,7 +35,8 @@ TOGETHER = {
         "session.closes-connection-soon", "flow.none", "quic.few-bidi-streams",
     ),
     "stays": (
-        "session.closes-connection-later", "flow.ahead", "quic.fixed-streams", "quic.three-uni-streams",
+        "session.closes-connection-later", "flow.ahead", "h3.never-blocked",
+        "quic.fixed-streams", "quic.three-uni-streams",
     ),
 }  # fmt: skip
 # Cases that take long and see little of the protocol.
@@ -49,7 +50,7 @@ CONCERNED = (
     "flow-control.",
     "pooling.",
     "request",
-    "qpack.",
+    "qpack",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pylsqpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,3 +106,76 @@ def test_encoder_stream_takes_anything(data: bytes) -> None:
         decoder.feed(data)
     except QpackError:
         return
+
+
+# --- references (RFC 9204 §2.2.3, §4.5.1.2) ---
+
+BASES = [
+    pytest.param(0, False, [0], [], id="base-is-count"),
+    pytest.param(2, False, [2], [0, 1], id="base-above-count"),
+    pytest.param(1, True, [0], [], id="base-below-count"),
+]
+VALUE = qpack.prefix_integer(1, 7) + b"v"
+
+
+@pytest.mark.parametrize(("delta", "sign", "within", "beyond"), BASES)
+def test_relative_references_are_compared_with_the_insert_count(
+    delta: int, sign: bool, within: list[int], beyond: list[int]
+) -> None:
+    prefix = qpack.section_prefix(3, delta, sign=sign)
+    for indices, expected in ((within, False), (beyond, True)):
+        for index in indices:
+            named = qpack.prefix_integer(index, 4, 0x40) + VALUE
+            for line in (qpack.indexed_dynamic(index), named):
+                section = prefix + qpack.literal(b"name", b"value") + line + qpack.indexed_static(99)
+                assert qpack.refers_beyond_insert_count(section) is expected
+
+
+@pytest.mark.parametrize(
+    ("delta", "sign", "index", "expected"),
+    [(0, False, 0, True), (0, True, 0, False), (0, True, 1, True), (3, True, 3, False), (3, True, 4, True)],
+)
+def test_post_base_references_are_compared_with_the_insert_count(
+    delta: int, sign: bool, index: int, expected: bool
+) -> None:
+    prefix = qpack.section_prefix(5, delta, sign=sign)
+    for line in (qpack.indexed_post_base(index), qpack.prefix_integer(index, 3) + VALUE):
+        assert qpack.refers_beyond_insert_count(prefix + line) is expected
+
+
+def test_one_line_beyond_the_insert_count_is_enough() -> None:
+    """The library notices it only where no other line needs as many entries as the section declares."""
+    decoder = SectionDecoder(max_table_capacity=220, blocked_streams=1)
+    decoder.feed(
+        qpack.set_capacity(220) + qpack.insert_literal(b"a", b"1") + qpack.insert_literal(b"b", b"2")
+    )
+    both = qpack.indexed_dynamic(1) + qpack.indexed_dynamic(0)
+    for required, base in ((1, 1), (0, 2)):
+        count = qpack.encoded_insert_count(required, 220)
+        with pytest.raises(QpackError):
+            decoder.decode(4, qpack.section_prefix(count, base) + both)
+    assert decoder.decode(4, qpack.section_prefix(qpack.encoded_insert_count(2, 220)) + both)[0] == [
+        (b"a", b"1"),
+        (b"b", b"2"),
+    ]
+
+
+@given(st.binary(max_size=100))
+def test_references_are_looked_for_in_any_bytes(section: bytes) -> None:
+    assert qpack.refers_beyond_insert_count(section) in (True, False)
+
+
+@given(st.lists(FIELDS, max_size=6))
+def test_an_encoder_that_is_not_ours_keeps_to_its_insert_counts(sections: list[list[qpack.Field]]) -> None:
+    encoder = pylsqpack.Encoder()
+    encoder.apply_settings(4096, 16)
+    for stream_id, fields in enumerate(sections):
+        section = encoder.encode(4 * stream_id, fields)[1]
+        assert not qpack.refers_beyond_insert_count(section)
+
+
+# RFC 9204 §4.5.1.1: a table of 100 bytes counts modulo 6, and 9 is encoded as 4.
+def test_the_insert_count_of_rfc9204() -> None:
+    assert qpack.encoded_insert_count(9, 100) == 4
+    assert qpack.encoded_insert_count(0, 100) == 0
+    assert qpack.encoded_insert_count(6, 100) == 1

@@ -68,14 +68,22 @@ def stops_with_reserved_code(behaviour: Behaviour) -> None:
     behaviour.rules.code("unknown-uni-stream", reserved(11))
 
 
-@choice("h3.no-qpack-streams", "RFC 9204 §4.2: MAY avoid creating an encoder stream, and a decoder stream")
+@choice(
+    "h3.no-qpack-streams",
+    "RFC 9204 §4.2: MAY avoid creating an encoder stream, and a decoder stream",
+    without=("qpack-table.",),
+)
 def no_qpack_streams(behaviour: Behaviour) -> None:
     """Opens no QPACK streams and has no dynamic table."""
     behaviour.table_capacity = behaviour.blocked_streams = 0
     override(behaviour, "qpack_streams", lambda _original: (b"", b""))
 
 
-@choice("h3.no-table", "RFC 9204 §3.2.3: with a maximum of zero the encoder MUST NOT send any instructions")
+@choice(
+    "h3.no-table",
+    "RFC 9204 §3.2.3: with a maximum of zero the encoder MUST NOT send any instructions",
+    without=("qpack-table.",),
+)
 def no_table(behaviour: Behaviour) -> None:
     """Has no dynamic table, and takes every instruction for it as an error."""
     behaviour.table_capacity = behaviour.blocked_streams = 0
@@ -87,6 +95,16 @@ def no_table(behaviour: Behaviour) -> None:
         instead(connection.decoder, "feed", instructions)
 
     on_connect(behaviour, connected)
+
+
+@choice(
+    "h3.never-blocked",
+    "RFC 9204 §5, §2.2.2.3: SETTINGS_QPACK_BLOCKED_STREAMS may be zero; the decoder chooses when it reports",
+    without=("qpack-table.",),
+)
+def never_blocked(behaviour: Behaviour) -> None:
+    """Has a dynamic table, lets no stream wait for it, and reports no inserts."""
+    behaviour.blocked_streams = 0
 
 
 @choice("h3.greases", "RFC 9114 §6.2.3, §7.2.8; RFC 9297 §5.4: reserved types may be sent wherever possible")

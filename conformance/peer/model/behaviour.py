@@ -125,9 +125,12 @@ class Behaviour:
         """Encode a field section; the model uses the static table only, so it needs no encoder stream."""
         return encode_static(fields)
 
-    def decodable(self, section: bytes) -> bool:
-        """Tell whether an encoded field section is handed to the decoder: each one is (RFC 9204 §4.5)."""
-        return True
+    def field_section(self, section: bytes) -> bytes:
+        """Return an encoded field section for the decoder: the one that arrived (RFC 9204 §4.5).
+
+        Raises QpackError to object to it.
+        """
+        return section
 
     def encoder_instructions(self, data: bytes) -> bytes:
         """Return the bytes of the client's encoder stream for the table: those that arrived (RFC 9204 §4.3).

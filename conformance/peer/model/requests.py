@@ -186,11 +186,9 @@ class RequestStream:
             self._oversized = True
             self.connection.violate("request-oversized", self.id)
             return
-        if not self.connection.behaviour.decodable(item.value):
-            self.connection.violate("qpack-field-section", self.id)
-            return
         try:
-            fields, instructions = self.connection.decoder.decode(self.id, item.value)
+            section = self.connection.behaviour.field_section(item.value)
+            fields, instructions = self.connection.decoder.decode(self.id, section)
         except Blocked:
             self._blocked = True
             return
