@@ -86,10 +86,10 @@ def libfuzzer(names: list[str], seconds: int, seed: int) -> int:
     # What sanitizers need of the compiler is unstable, and there all the same
     environment = os.environ | {"RUSTC_BOOTSTRAP": "1"}
     tool = cargo_fuzz()
-    subprocess.run([tool, "fuzz", "build"], cwd=FUZZ, env=environment, check=True)
-    subprocess.run(
-        [sys.executable, "-m", "fuzz.corpus", FUZZ / "corpus", f"--seed={seed}"], cwd=ROOT, check=True
-    )
+    corpus = [sys.executable, "-m", "fuzz.corpus", str(FUZZ / "corpus"), f"--seed={seed}"]
+    for command, folder in (([tool, "fuzz", "build"], FUZZ), (corpus, ROOT)):
+        if code := subprocess.call(command, cwd=folder, env=environment):
+            raise SystemExit(f"{' '.join(command)} ended with {code}")
     found = False
     for name in names:
         outcome = run_target(tool, name, max(1, seconds // len(names)), seed, environment)
@@ -135,10 +135,15 @@ def main(arguments: list[str] | None = None) -> int:
         if wrong := set(given.targets) - set(targets()):
             parser.error(f"no targets of libFuzzer: {', '.join(sorted(wrong))}")
         return libfuzzer(given.targets or targets(), given.seconds, given.seed)
+    if shutil.which("cargo") is None:
+        raise SystemExit("cargo is missing: install it with rustup (https://rustup.rs)")
     played = ("--input", given.input) if given.input is not None else ()
     options = ("--seconds", str(given.seconds), "--seed", str(given.seed), *played, *given.targets)
     return subprocess.call([*OWN, *options], cwd=WORKSPACE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,7 +1,9 @@
 """``python -m scenarios.campaigns.record``: every long campaign in turn, its results appended to a page.
 
-Each part is a command of its own that anybody can repeat; whatever one finds, the next ones run. A part that
-plays with a server of others passes with findings too: those are read and kept in docs/findings.md.
+Each part is a command of its own that anybody can repeat; whatever one finds, the next ones run. What a part
+needs and is not there is a reason to skip it. A part that plays with a server of others passes with findings
+too: those are read and kept in docs/findings.md. A row is written when its part has ended, so that an
+interrupt keeps what was done.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,41 +22,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from scenarios.campaigns.following import INTERRUPTED, TIMED_OUT, Follower, interruptible
+from scenarios.campaigns.parts import PARTS, Part, Scaled
 from scenarios.peers.registry import PEERS
-from scenarios.peers.serving import PeerServer
+from scenarios.peers.serving import PeerServer, StartFailed
 
 PAGE: Final = Path("docs/campaigns.md")
 KEPT_LINES: Final = 60
 SKIPPED: Final = "skipped"
-INTERRUPTED: Final = 130
-_WTCONFORM: Final = ("-m", "conformance.cli")
+# Seconds after which a part is ended: so many times the estimate, for slow and busy machines, and a build.
+PATIENCE: Final = 4.0
+BUILD: Final = 900.0
+_TABLE: Final = "| campaign | result | time | figures |\n|---|---|--:|---|\n"
 
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """The measure of a campaign: formatted as ``{scaled:N}`` it is that share of N, rounded, 1 at least;
-    as ``{scaled:N+M}`` M is added, which every run needs, however short."""
-
-    share: float
-
-    def __format__(self, spec: str) -> str:
-        whole, _, fixed = spec.partition("+")
-        return str(max(1, round(int(whole) * self.share)) + int(fixed or 0))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One campaign.
-
-    ``command`` holds arguments of the Python interpreter; ``{seed}``, ``{out}``, measures as ``{scaled:600}``
-    (see :class:`Scaled`) and, where ``peer`` names a foreign server, ``{url}`` are filled in. What ``keep``
-    matches goes to the page.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    keep: str
-    peer: str | None = None
+Show = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,106 +52,55 @@ class Result:
         """Tell whether nothing is wrong: findings in a server of others are no failure of the suite."""
         return self.code in (None, 0) or (self.code == 1 and self.part.peer is not None)
 
+    @property
+    def verdict(self) -> str:
+        """The result in a word."""
+        if self.code == 1 and self.part.peer is not None:
+            return "findings"
+        words = {None: SKIPPED, 0: "passed", INTERRUPTED: "**interrupted**", TIMED_OUT: "**no end**"}
+        return words.get(self.code, "**failed**")
+
     def row(self) -> str:
         """Return the line of the table."""
-        verdict = {None: SKIPPED, 0: "passed", INTERRUPTED: "**interrupted**"}.get(self.code, "**failed**")
-        if self.code == 1 and self.part.peer is not None:
-            verdict = "findings"
         text = self.figures.replace("|", "\\|")
-        return f"| {self.part.name} | {verdict} | {self.seconds:.0f} s | {text} |"
+        return f"| {self.part.name} | {self.verdict} | {self.seconds:.0f} s | {text} |"
 
 
-_FUZZED: Final = (
-    r"^\d+ operations.*|^no finding|^FINDING +\S+|^codecs.*|^DIFFERENCE.*|^FAILURE.*"
-    r"|^not judged.*|^seen once.*|^the target is gone.*"
-)
+def run(part: Part, values: dict[str, str | Scaled], show: Show, limit: float | None = None) -> Result:
+    """Run one part; its lines are shown as they come, and the interesting ones are kept.
 
-
-def _fuzz(name: str, *arguments: str, peer: str | None = None) -> Part:
-    common = ("--max-time", "{scaled:600}s", "--seed", "{seed}", "--out", "{out}/" + name.replace(" ", "-"))
-    return Part(name=name, command=(*_WTCONFORM, "fuzz", *arguments, *common), keep=_FUZZED, peer=peer)
-
-
-def _foreign(name: str) -> Part:
-    peer = PEERS[name]
-    # What a peer offers for the suite, as far as the campaign can use it.
-    return _fuzz(f"fuzz {name}", "{url}", "--insecure", "--draft", peer.drafts[0], peer=name)
-
-
-# Operations after which the peer's memory is looked at; it has to be warm at the first.
-_MARKS: Final = ("--marks", "20000", "{scaled:180000+20000}")
-_SOAKED: Final = ("--sessions", "{scaled:10000}", "--seconds", "{scaled:600}")
-_CORE: Final = "reference_impl/scripts/fuzz_core.py"
-
-PARTS: Final = (
-    _fuzz("fuzz model", "model"),
-    _fuzz("fuzz reference", "reference"),
-    _fuzz("fuzz reference lossy", "reference", "--network", "lossy"),
-    *(_foreign(name) for name in PEERS),
-    Part(
-        name="selftest",
-        command=("-m", "fuzz.selftest", "--count", "{scaled:15}"),
-        keep=r"^.*none in.*|.*deviants found.*",
-    ),
-    Part(
-        name="measure",
-        command=("-m", "fuzz.measure", "reference", *_MARKS, "--seed", "{seed}"),
-        keep=r"^.*MiB|^.*per second.*|^memory.*|^.*findings$",
-    ),
-    Part(
-        name="baton",
-        command=("-m", "scenarios.campaigns.baton", "--messages", "{scaled:1000}"),
-        keep=r"^.*\*\*no\*\*.*|^rounds.*|^codes.*",
-    ),
-    Part(
-        name="core",
-        command=(_CORE, "--seconds", "{scaled:600}", "--seed", "{seed}"),
-        keep=r".*inputs.*|.*FINDING.*",
-    ),
-    Part(
-        name="core by coverage",
-        command=(_CORE, "--engine", "libfuzzer", "--seconds", "{scaled:3600}", "--seed", "{seed}"),
-        keep=r"^\w+: \d+ inputs.*|.*FINDING.*|^cargo-fuzz is missing.*",
-    ),
-    Part(
-        name="soak",
-        command=("reference_impl/scripts/soak.py", *_SOAKED, "--seed", "{seed}"),
-        keep=r'.*"part".*|^FAULT.*',
-    ),
-)
-
-
-def run(part: Part, values: dict[str, str | Scaled], show: Callable[[str], None]) -> Result:
-    """Run one part; its lines are shown as they come, and the interesting ones are kept."""
+    Without figures the last line is kept, which tells why. After ``limit`` seconds it is ended.
+    """
     started = time.monotonic()
-    if part.peer is not None and not PEERS[part.peer].executable.exists():
-        return Result(part, None, 0.0, f"{part.peer} is not built (python -m scenarios.peers build)")
+    if reason := part.missing():
+        show(f"== {part.name}: {SKIPPED}. {reason}")
+        return Result(part, None, 0.0, reason)
     kept: deque[str] = deque(maxlen=KEPT_LINES)
-    with _server(part.peer) as server:
-        url = "" if server is None else f"{server.url}echo"
-        command = [word.format(**values, url=url) for word in part.command]
-        show(f"== {part.name}: {' '.join(command)}")
-        code = _follow(command, part.keep, kept, show)
-    return Result(part, code, time.monotonic() - started, "; ".join(kept) or "no figures")
+    last = ["no figures"]
 
+    def seen(line: str) -> None:
+        show(line)
+        if line.strip():
+            last[0] = " ".join(line.split())[:300]
+        if found := re.search(part.keep, line):
+            kept.append(" ".join(found[0].split()))
 
-def _follow(command: list[str], keep: str, kept: deque[str], show: Callable[[str], None]) -> int:
-    process = subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
     try:
-        for line in process.stdout:
-            show(line.rstrip())
-            if found := re.search(keep, line):
-                kept.append(" ".join(found[0].split()))
-        return process.wait()
+        with _server(part.peer) as server:
+            url = "" if server is None else f"{server.url}echo"
+            command = [word.format(**values, url=url) for word in part.command]
+            show(f"== {part.name}: {' '.join(command)}")
+            code = Follower(command, _limit(part, 1.0) if limit is None else limit).follow(seen)
+    except StartFailed as error:
+        show(str(error))
+        code, last[0] = 2, str(error)
     except KeyboardInterrupt:
-        # The part has been interrupted too, and ends by itself.
-        process.wait()
-        return INTERRUPTED
-    finally:
-        process.stdout.close()
+        code = INTERRUPTED
+    return Result(part, code, time.monotonic() - started, "; ".join(kept) or last[0])
+
+
+def _limit(part: Part, share: float) -> float:
+    return PATIENCE * part.estimate(share) + BUILD
 
 
 def _server(peer: str | None) -> AbstractContextManager[PeerServer | None]:
@@ -204,17 +133,39 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def append(page: Path, title: str, results: Sequence[Result]) -> None:
-    """Append a run to the page."""
-    table = ["| campaign | result | time | figures |", "|---|---|--:|---|", *(each.row() for each in results)]
+def append(page: Path, text: str) -> None:
+    """Append to the page."""
     with page.open("a", encoding="utf-8") as file:
-        file.write("\n" + title + "\n" + "\n".join(table) + "\n")
+        file.write(text)
+
+
+def announce(parts: Sequence[Part], share: float, show: Show) -> None:
+    """Say how long the parts will take, one by one and together; those that are skipped take no time."""
+    reasons = [part.missing() for part in parts]
+    minutes = sum(part.estimate(share) for part, why in zip(parts, reasons, strict=True) if why is None) / 60
+    show(f"{len(parts)} parts, {share:g} of each, about {minutes:.0f} min on two idle cores:")
+    for part, reason in zip(parts, reasons, strict=True):
+        show(f"  {part.name:<22} {f'{SKIPPED}. {reason}' if reason else f'{part.estimate(share):.0f} s'}")
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, and 1000 at most")
+    return share
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the parts; exit code 0 where all passed, 1 where not, 130 after an interrupt."""
     parser = argparse.ArgumentParser(prog="python -m scenarios.campaigns.record", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of each part (default: 1)")
+    parser.add_argument("--scale", type=_share, default=1.0, help="share of each part (default: 1)")
     parser.add_argument("--seed", type=int, default=None, help="of all choices (default: a new one)")
     parser.add_argument("--only", default="", metavar="REGEX", help="parts whose name fits")
     parser.add_argument("--page", type=Path, default=PAGE, help=f"what to append to (default: {PAGE})")
@@ -226,16 +177,19 @@ def main(arguments: list[str] | None = None) -> int:
         "seed": str(seed),
         "out": str(given.out),
     }
-    title = heading(seed, given.scale)
+    parts = [part for part in PARTS if re.search(given.only, part.name)]
+    announce(parts, given.scale, _show)
+    append(given.page, f"\n{heading(seed, given.scale)}\n{_TABLE}")
     results: list[Result] = []
-    try:
-        for part in PARTS:
-            if re.search(given.only, part.name):
-                results.append(run(part, values, lambda line: print(line, flush=True)))
-                if results[-1].code == INTERRUPTED:
-                    break
-    finally:
-        append(given.page, title, results)
+    with interruptible():
+        for part in parts:
+            results.append(run(part, values, _show, _limit(part, given.scale)))
+            append(given.page, results[-1].row() + "\n")
+            if results[-1].code == INTERRUPTED:
+                break
+    _show(f"== {len(results)} of {len(parts)} parts, recorded in {given.page}")
+    for each in results:
+        _show(f"  {each.part.name:<22} {each.seconds:5.0f} s  {each.verdict.strip('*')}")
     if any(each.code == INTERRUPTED for each in results):
         return INTERRUPTED
     return int(not all(each.passed for each in results))

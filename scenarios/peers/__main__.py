@@ -29,7 +29,11 @@ def list_peers() -> None:
 @main.command()
 @click.argument("names", nargs=-1, type=NAMES)
 def build(names: tuple[str, ...]) -> None:
-    """Build the named peers; without names all, skipping those whose toolchain is missing."""
+    """Build the named peers; without names all, skipping those whose toolchain is missing.
+
+    One that cannot be built does not keep the next ones from being built.
+    """
+    failed = []
     for peer in (PEERS[name] for name in names or PEERS):
         try:
             click.echo(f"{peer.name}: {peer.build()}")
@@ -38,7 +42,10 @@ def build(names: tuple[str, ...]) -> None:
                 raise click.ClickException(f"{peer.name}: {reason}") from None
             click.echo(f"{peer.name}: skipped. {reason}")
         except BuildFailed as reason:
-            raise click.ClickException(f"{peer.name}: {reason}") from None
+            click.echo(f"{peer.name}: {reason}", err=True)
+            failed.append(peer.name)
+    if failed:
+        raise click.ClickException(f"not built: {', '.join(failed)}")
 
 
 @main.command()
