@@ -46,7 +46,7 @@ class Part:
     command: tuple[str, ...]
     keep: str
     seconds: float
-    fixed: float = 2.0
+    fixed: float = 3.0
     peer: str | None = None
     needs: tuple[Need, ...] = ()
 
@@ -126,7 +126,8 @@ PARTS: Final = (
         name="selftest",
         command=("-m", "fuzz.selftest", "--count", "{scaled:15}"),
         keep=r"^.*none in.*|.*deviants found.*",
-        seconds=600,
+        seconds=700,
+        fixed=10,
     ),
     Part(
         name="measure",
@@ -134,7 +135,7 @@ PARTS: Final = (
         keep=r"^.*MiB|^.*per second.*|^memory.*|^.*findings$",
         needs=_REFERENCE,
         seconds=120,
-        fixed=15,
+        fixed=25,
     ),
     Part(
         name="baton",
@@ -150,7 +151,7 @@ PARTS: Final = (
         keep=r".*inputs.*|.*FINDING.*",
         needs=(cargo,),
         seconds=300,
-        fixed=30,
+        fixed=15,
     ),
     Part(
         name="core by coverage",
@@ -158,7 +159,7 @@ PARTS: Final = (
         keep=r"^\w+: \d+ inputs.*|.*FINDING.*",
         needs=(cargo_fuzz,),
         seconds=1800,
-        fixed=60,
+        fixed=75,
     ),
     Part(
         name="soak",
@@ -166,6 +167,6 @@ PARTS: Final = (
         keep=r'.*"part".*|^FAULT.*',
         needs=_REFERENCE,
         seconds=630,
-        fixed=45,
+        fixed=30,
     ),
 )

@@ -169,6 +169,8 @@ class Endpoint:
             "unsupported": None,
             "peer_max_datagram_frame_size": 65535,
             "reset_stream_at": True,
+            "flow_control_drafts": [],
+            "peer_limits": (0, 0, 0),
         }
         self.put(CONNECTION_READY, connection.handle, info)
         server.put(CONNECTION_READY, other.handle, {**info, "remote_address": ("127.0.0.1", 1)})
@@ -378,6 +380,12 @@ class Endpoint:
         self._get(session, _Session)
         token = next(self._handles)
         self.put(ANSWER, token, (label + context + bytes(length))[:length])
+        return token
+
+    def session_limits(self, session: int) -> int:
+        self._get(session, _Session)
+        token = next(self._handles)
+        self.put(ANSWER, token, {"peer": None, "local": None})
         return token
 
     def connection_stats(self, connection: int) -> int:

@@ -119,6 +119,7 @@ def test_stats_and_status(run: Run, certificate: tuple[str, str]) -> None:
             assert stats["datagrams_received"] == stats["datagrams_sent"] == 1
             assert stats["streams_bidi_received"] == 1
             assert stats["draft"] == "16"
+            assert stats["flow_control"] is True
             status = json.loads(await ask(await visit("/status")))
             assert status["status"] == "ok"
             assert status["endpoints"]["baton"] == "/webtransport/devious-baton"

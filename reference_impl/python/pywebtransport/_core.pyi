@@ -141,6 +141,10 @@ class ConnectionInfo(TypedDict):
     peer_max_datagram_frame_size: int | None
     reset_stream_at: bool
     """The peer accepts RESET_STREAM_AT"""
+    flow_control_drafts: list[int]
+    """Drafts in which session flow control is in force"""
+    peer_limits: tuple[int, int, int]
+    """What the peer's SETTINGS allow a session: body bytes, bidirectional and unidirectional streams"""
 
 @type_check_only
 class SessionRequest(TypedDict):
@@ -167,6 +171,13 @@ class SessionInfo(TypedDict):
     draft: int
     quic_stream_id: int
     """The session ID"""
+
+@type_check_only
+class SessionLimits(TypedDict):
+    """Body bytes, bidirectional and unidirectional streams; ``None``: no flow control is in force."""
+
+    peer: tuple[int, int, int] | None
+    local: tuple[int, int, int] | None
 
 @type_check_only
 class ConnectionStats(TypedDict):
@@ -430,6 +441,9 @@ class Endpoint:
 
         :raises ValueError: ``label`` or ``context`` exceeds 255 bytes.
         """
+
+    def session_limits(self, session: int) -> int:
+        """ANSWER: SessionLimits, at this moment."""
 
     def connection_stats(self, connection: int) -> int:
         """ANSWER: ConnectionStats."""

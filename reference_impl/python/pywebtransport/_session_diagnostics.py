@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pywebtransport.types import Headers, SessionId, SessionState, StreamId
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 class SessionDiagnostics:
     """What is known of a session. Times are seconds of `time.perf_counter`, sizes are bytes.
 
-    Limits of the peer are 0 and `flow_control_negotiated` is `None`: the core keeps flow control to itself.
+    Where flow control is in force for the session (draft-16 §5.1; never before draft-14), the limits are those
+    of this moment: what SETTINGS gave and capsules raised. Where it is not, those of the peer are 0, and those
+    of this side what the configuration would give. Of a session that has ended, those of the peer are what its
+    SETTINGS gave. `flow_control_negotiated` is `None` until the peer's SETTINGS have arrived.
     """
 
     active_streams: list[StreamId]
@@ -56,9 +59,23 @@ class SessionDiagnostics:
     wt_protocol: str | None
 
     @classmethod
-    def of(cls, session: SessionBase) -> SessionDiagnostics:
-        """The diagnostics of a session at this moment."""
+    def of(cls, session: SessionBase, limits: dict[str, Any] | None) -> SessionDiagnostics:
+        """The diagnostics of a session at this moment; with its limits by the core, where there are any."""
         config, connection = session._config, session._connection
+        info = connection.info
+        if limits is None:
+            flow_control = session.draft in info["flow_control_drafts"] if info and session.draft else None
+            peer = info["peer_limits"] if flow_control else None
+            local = None
+        else:
+            peer, local = limits["peer"], limits["local"]
+            flow_control = peer is not None
+        peer = peer or (0, 0, 0)
+        local = local or (
+            config.initial_max_data,
+            config.initial_max_streams_bidi,
+            config.initial_max_streams_uni,
+        )
         return cls(
             active_streams=sorted(stream.stream_id for stream in session._streams.values()),
             blocked_streams=sorted(s.stream_id for s in session._streams.values() if s._write_waiters),
@@ -70,21 +87,21 @@ class SessionDiagnostics:
             datagram_bytes_sent=session._datagram_bytes_sent,
             datagrams_received=session._datagrams_received,
             datagrams_sent=session._datagrams_sent,
-            flow_control_negotiated=None,
+            flow_control_negotiated=flow_control,
             headers=session._headers,
             is_client=connection.is_client,
             local_data_consumed=session._bytes_received,
             local_data_received=session._bytes_received,
             local_data_sent=session._bytes_sent,
-            local_max_data=config.initial_max_data,
-            local_max_streams_bidi=config.initial_max_streams_bidi,
-            local_max_streams_uni=config.initial_max_streams_uni,
+            local_max_data=local[0],
+            local_max_streams_bidi=local[1],
+            local_max_streams_uni=local[2],
             local_streams_bidi_opened=session._opened["local_bidi"],
             local_streams_uni_opened=session._opened["local_uni"],
             path=session._path,
-            peer_max_data=0,
-            peer_max_streams_bidi=0,
-            peer_max_streams_uni=0,
+            peer_max_data=peer[0],
+            peer_max_streams_bidi=peer[1],
+            peer_max_streams_uni=peer[2],
             peer_streams_bidi_closed=session._peer_closed["bidi"],
             peer_streams_bidi_opened=session._opened["peer_bidi"],
             peer_streams_uni_closed=session._peer_closed["uni"],

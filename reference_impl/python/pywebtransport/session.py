@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
@@ -263,7 +264,10 @@ class WebTransportSession(SessionBase):
 
     async def diagnostics(self) -> SessionDiagnostics:
         """What is known of the session."""
-        return SessionDiagnostics.of(self)
+        limits: dict[str, Any] | None = None
+        with contextlib.suppress(_core.HandleError):
+            limits = await self._driver.answer(self._driver.core.session_limits(self._handle))
+        return SessionDiagnostics.of(self, limits)
 
     def answer_stops_with(self, *, error_code: int | None) -> None:
         """Choose the code of the resets that answer STOP_SENDING; None copies the peer's (the default).

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::{Dir, Draft, SessionId, StreamId};
+use crate::{Dir, Draft, SessionId, StreamId, settings::Limits};
 
 /// Something that happened on the QUIC connection.
 #[derive(Debug, Clone)]
@@ -356,6 +356,15 @@ pub enum ConnectError {
     TooLarge,
     /// The connection is closed.
     Closed,
+}
+
+/// The limits of a session on which flow control is in force, as they are now (-16 §5.6.2, §5.6.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// What the peer allows us
+    pub peer: Limits,
+    /// What we allow the peer
+    pub ours: Limits,
 }
 
 /// Why a command for a session failed.

@@ -1,6 +1,6 @@
 //! Flow control of one session (-16 §5).
 
-use crate::{Dir, capsule::Capsule, code, settings::Limits};
+use crate::{Dir, SessionLimits, capsule::Capsule, code, settings::Limits};
 
 /// Largest count of streams (-16 §5.6.2)
 pub(crate) const MAX_STREAMS: u64 = 1 << 60;
@@ -174,6 +174,15 @@ impl Flow {
             recv_data: Incoming::new(ours.data),
             largest_window,
             accept: PerDir { bidi: Incoming::new(ours.bidi), uni: Incoming::new(ours.uni) },
+        }
+    }
+
+    /// The limits in force.
+    pub(crate) fn limits(&self) -> SessionLimits {
+        let (open, accept) = (&self.open, &self.accept);
+        SessionLimits {
+            peer: Limits { data: self.send_data.limit, bidi: open.bidi.limit, uni: open.uni.limit },
+            ours: Limits { data: self.recv_data.limit, bidi: accept.bidi.limit, uni: accept.uni.limit },
         }
     }
 

@@ -3,7 +3,10 @@
 mod common;
 
 use common::*;
-use wt_core::{Config, Dir, Event, Feed, OpenError, Role, SessionId, StreamId, capsule::Capsule, code};
+use wt_core::{
+    Config, Dir, Draft, Event, Feed, OpenError, Role, SessionError, SessionId, StreamId, capsule::Capsule,
+    code,
+};
 
 const MAX_DATA: u64 = 0x190b_4d3d;
 const MAX_STREAMS_BIDI: u64 = 0x190b_4d3f;
@@ -34,6 +37,7 @@ fn flow_control_capsules_without_flow_control() {
         assert_eq!((tester.actions(), tester.events()), (vec![], vec![]));
         tester.conn.bind_stream(session, stream(1)).unwrap();
         assert_eq!(tester.conn.send_credit(stream(1)), u64::MAX);
+        assert_eq!(tester.conn.session_limits(session), Ok(None));
     }
 }
 
@@ -101,6 +105,24 @@ fn small_limits() -> (Tester, SessionId) {
     tester.drain();
     let session = tester.session("webtransport-h3");
     (tester, session)
+}
+
+/// The limits that are told are those of SETTINGS first, then those of the capsules of both sides.
+#[test]
+fn limits_in_force() {
+    let (mut tester, session) = small_limits();
+    assert!(tester.conn.flow_control_drafts().contains(&Draft::D16));
+    let limits = |tester: &Tester| tester.conn.session_limits(session).unwrap().unwrap();
+    let first = limits(&tester);
+    assert_eq!((first.ours.data, first.ours.bidi, first.ours.uni), (10, 2, 1));
+    tester.feed(0, &capsule_frame(MAX_DATA, &[0x7f, 0xff]));
+    tester.feed(0, &capsule_frame(MAX_STREAMS_UNI, &[0x7f, 0xfe]));
+    tester.feed(6, &[0x40, 0x54, 0, 1, 2, 3, 4, 5, 6]);
+    tester.conn.body_consumed(stream(6), 6);
+    let now = limits(&tester);
+    assert_eq!((now.peer.data, now.peer.bidi, now.peer.uni), (0x3fff, first.peer.bidi, 0x3ffe));
+    assert_eq!((now.ours.data, now.ours.bidi, now.ours.uni), (16, 2, 1));
+    assert_eq!(tester.conn.session_limits(SessionId(stream(4))), Err(SessionError::Unknown));
 }
 
 #[test]

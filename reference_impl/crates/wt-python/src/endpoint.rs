@@ -294,6 +294,10 @@ impl Endpoint {
         self.0.export_keying_material(session, label, context, length).map_err(failure)
     }
 
+    fn session_limits(&self, session: Handle) -> PyResult<Handle> {
+        self.0.session_limits(session).map_err(failure)
+    }
+
     fn connection_stats(&self, connection: Handle) -> PyResult<Handle> {
         self.0.connection_stats(connection).map_err(failure)
     }

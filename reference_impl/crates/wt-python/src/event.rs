@@ -5,8 +5,8 @@ use pyo3::{
     types::{PyBytes, PyDict, PyList, PyTuple},
 };
 use wt_reactor::{
-    Answer, ConnectionEndSource, ConnectionInfo, ConnectionStats, Dir, Draft, Event, Field, Negotiated,
-    SessionEndSource,
+    Answer, ConnectionEndSource, ConnectionInfo, ConnectionStats, Dir, Draft, Event, Field, FlowLimits,
+    Negotiated, SessionEndSource, SessionLimits,
 };
 
 macro_rules! kinds {
@@ -138,12 +138,25 @@ pub(crate) fn to_tuple<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py
                     add_negotiated(&dict, &negotiated)?;
                     dict.into_any()
                 }
+                Answer::Limits(limits) => {
+                    let dict = PyDict::new(py);
+                    let of = |x: SessionLimits| (numbers(x.peer), numbers(x.ours));
+                    let (peer, local) = limits.map(of).unzip();
+                    dict.set_item("peer", peer)?;
+                    dict.set_item("local", local)?;
+                    dict.into_any()
+                }
                 Answer::Nothing => py.None().into_bound(py),
             };
             (Kind::ANSWER as u8, token, answer).into_pyobject(py)
         }
         Event::EndpointClosed { error } => (Kind::ENDPOINT_CLOSED as u8, 0, error).into_pyobject(py),
     }
+}
+
+/// Body bytes, bidirectional and unidirectional streams
+fn numbers(limits: FlowLimits) -> (u64, u64, u64) {
+    (limits.data, limits.bidi, limits.uni)
 }
 
 fn connection_info<'py>(py: Python<'py>, info: &ConnectionInfo) -> PyResult<Bound<'py, PyDict>> {
@@ -160,6 +173,9 @@ fn connection_info<'py>(py: Python<'py>, info: &ConnectionInfo) -> PyResult<Boun
     dict.set_item("unsupported", info.unsupported)?;
     dict.set_item("peer_max_datagram_frame_size", info.peer_max_datagram_frame_size)?;
     dict.set_item("reset_stream_at", info.peer_reset_stream_at)?;
+    let drafts: Vec<_> = info.flow_control_drafts.iter().copied().map(number).collect();
+    dict.set_item("flow_control_drafts", drafts)?;
+    dict.set_item("peer_limits", numbers(info.peer_limits))?;
     Ok(dict)
 }
 

@@ -351,6 +351,13 @@ impl Endpoint {
         Ok(token)
     }
 
+    /// Limits of flow control; answered by an event with the token.
+    pub fn session_limits(&self, session: Handle) -> Result<Handle, Failure> {
+        let token = self.shared.new_handle();
+        self.of_session(session, ConnectionCommand::Limits { session, token })?;
+        Ok(token)
+    }
+
     /// Answered by an event with the token.
     pub fn connection_stats(&self, connection: Handle) -> Result<Handle, Failure> {
         self.check_connection(connection)?;

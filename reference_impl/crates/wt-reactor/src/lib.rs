@@ -24,5 +24,6 @@ pub use message::{
     SessionEndSource, SessionInfo,
 };
 pub use tls::{certificate_hash, generate_self_signed};
-pub use wt_core::{AcceptOptions, ConnectRequest, Dir, Draft, Field, Role, SessionRequest};
+pub use wt_core::settings::Limits as FlowLimits;
+pub use wt_core::{AcceptOptions, ConnectRequest, Dir, Draft, Field, Role, SessionLimits, SessionRequest};
 pub use wt_quic::ConnectionStats;

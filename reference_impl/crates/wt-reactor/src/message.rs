@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use wt_core::{AcceptOptions, ConnectRequest, Dir, Draft, Field, SessionRequest};
+use wt_core::{
+    AcceptOptions, ConnectRequest, Dir, Draft, Field, SessionLimits, SessionRequest,
+    settings::Limits as FlowLimits,
+};
 
 use wt_channel::{ConnectionFlow, SendFlow, SessionFlow};
 
@@ -119,6 +122,10 @@ pub(crate) enum ConnectionCommand {
     Stats {
         token: Handle,
     },
+    Limits {
+        session: Handle,
+        token: Handle,
+    },
 }
 
 /// From the I/O thread to the application.
@@ -214,6 +221,8 @@ pub enum Answer {
     KeyingMaterial(Vec<u8>),
     /// Of a connection
     Stats(Box<wt_quic::ConnectionStats>, Box<Negotiated>),
+    /// Of a session; `None`: no flow control is in force
+    Limits(Option<SessionLimits>),
     /// What was asked about is gone, or the query failed
     Nothing,
 }
@@ -248,6 +257,10 @@ pub struct ConnectionInfo {
     pub peer_max_datagram_frame_size: Option<u64>,
     /// The peer accepts RESET_STREAM_AT
     pub peer_reset_stream_at: bool,
+    /// Drafts in which session flow control is in force
+    pub flow_control_drafts: Vec<Draft>,
+    /// What the peer's SETTINGS allow a session
+    pub peer_limits: FlowLimits,
 }
 
 /// Facts of an established session.

@@ -179,6 +179,11 @@ impl Connection {
         (&self.ours, self.peer.as_ref())
     }
 
+    /// The drafts in which session flow control is in force, by the SETTINGS of both sides (-16 §5.1).
+    pub fn flow_control_drafts(&self) -> Vec<Draft> {
+        self.config.drafts.iter().copied().filter(|draft| self.flow_control_in(*draft)).collect()
+    }
+
     /// Whether session flow control is in force for the negotiated draft.
     pub fn flow_control(&self) -> bool {
         self.draft.is_some_and(|draft| self.flow_control_in(draft))

@@ -8,7 +8,7 @@ use super::{
     request::{Phase, RequestStream},
 };
 use crate::{
-    Draft, Event, FlowSwitch, Rejection, Role, SessionEnd, SessionError, SessionId, StreamId,
+    Draft, Event, FlowSwitch, Rejection, Role, SessionEnd, SessionError, SessionId, SessionLimits, StreamId,
     capsule::{self, Capsule, Known},
     code,
     flow::{Flow, Relief, Violation},
@@ -84,6 +84,12 @@ impl Connection {
             drained: false,
             stop_answer: None,
         }
+    }
+
+    /// The limits of a session; `None` where no flow control is in force, so that only those of QUIC count.
+    pub fn session_limits(&self, session: SessionId) -> Result<Option<SessionLimits>, SessionError> {
+        let state = self.sessions.get(&session).ok_or(SessionError::Unknown)?;
+        Ok(state.flow.as_ref().map(|flow| flow.limits()))
     }
 
     /// Closes a session: WT_CLOSE_SESSION and FIN, or only FIN for `(0, "")`, which means the same (-16 §6). The

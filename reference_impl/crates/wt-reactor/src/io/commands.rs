@@ -39,7 +39,7 @@ impl Opening {
 /// The connection is gone; what wants an answer gets one.
 pub(super) fn refuse_command(command: Command, sink: &mut Sink) {
     match command {
-        Command::Export { token, .. } | Command::Stats { token } => {
+        Command::Export { token, .. } | Command::Stats { token } | Command::Limits { token, .. } => {
             sink.event(Event::Answer { token, answer: Answer::Nothing });
         }
         Command::Request { session, .. } => reject(session, "the connection is closed", sink),
@@ -148,6 +148,10 @@ impl Connection {
             Command::Export { session, token, label, context, length } => {
                 let answer = self.export(session, &label, &context, length);
                 sink.event(Event::Answer { token, answer: answer.unwrap_or(Answer::Nothing) });
+            }
+            Command::Limits { session, token } => {
+                let limits = id(session).and_then(|id| self.core.session_limits(id).ok());
+                sink.event(Event::Answer { token, answer: limits.map_or(Answer::Nothing, Answer::Limits) });
             }
             Command::Stats { token } => {
                 let (settings, peer_settings) = self.core.settings();

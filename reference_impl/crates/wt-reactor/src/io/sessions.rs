@@ -333,6 +333,8 @@ impl Connection {
             unsupported,
             peer_max_datagram_frame_size: self.quic.peer_max_datagram_frame_size().map(|x| x.into_inner()),
             peer_reset_stream_at: self.quic.peer_supports_reset_stream_at(),
+            flow_control_drafts: self.core.flow_control_drafts(),
+            peer_limits: self.core.settings().1.map(|x| x.limits).unwrap_or_default(),
         };
         sink.event(Event::ConnectionReady { connection: self.handle, info: Box::new(info) });
     }
