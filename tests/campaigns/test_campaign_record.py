@@ -97,7 +97,7 @@ def test_the_estimate_is_that_of_what_will_run() -> None:
     shown: list[str] = []
     record.announce([script(""), script("", needs=(lambda: "no cc",))], 12.0, shown.append)
     assert shown[0] == "2 parts, 12 of each, about 2 min on two idle cores:"
-    assert [line.split(maxsplit=2)[2] for line in shown[1:]] == ["122 s", "skipped. no cc"]
+    assert [line.split(maxsplit=2)[2] for line in shown[1:]] == ["123 s", "skipped. no cc"]
     # What the table promises for a look that is not too long
     assert 12 * 60 <= sum(part.estimate(0.1) for part in PARTS) <= 15 * 60
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class SessionDiagnostics:
     """What is known of a session. Times are seconds of `time.perf_counter`, sizes are bytes.
 
-    Where flow control is in force for the session (draft-16 §5.1; never before draft-14), the limits are those
-    of this moment: what SETTINGS gave and capsules raised. Where it is not, those of the peer are 0, and those
-    of this side what the configuration would give. Of a session that has ended, those of the peer are what its
-    SETTINGS gave. `flow_control_negotiated` is `None` until the peer's SETTINGS have arrived.
+    Where flow control is in force for the session (draft-16 §5.1; never before draft-14), the limits are
+    those of this moment: what SETTINGS gave and capsules raised. Where it is not, those of the peer are 0,
+    and those of this side what the configuration would give. Of a session that has ended, those of the peer
+    are what its SETTINGS gave. `flow_control_negotiated` is `None` until the peer's SETTINGS have arrived.
     """
 
     active_streams: list[StreamId]
