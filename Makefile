@@ -44,7 +44,7 @@ help: ## this list
 
 setup: $(STAMPS)/suite $(REFERENCE_STAMP) ## .venv with locked requirements, the suite, the reference
 ifeq ($(CARGO),)
-	@$(if $(REFERENCE),echo "note: cargo not found, the reference implementation was not built")
+	@$(if $(REFERENCE),echo "note: without cargo the reference implementation is not built (rustup: https://rustup.rs)")
 endif
 
 $(BIN)/python:

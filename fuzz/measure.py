@@ -55,6 +55,8 @@ def measure(target: str, marks: tuple[int, int], seed: int) -> bool:
     print(f"{figures.operations} operations in {figures.sessions} sessions, {len(findings)} findings")
     per_processor = figures.operations / used
     print(f"{figures.rate:.0f} per second of the clock, {per_processor:.0f} per second of processor time")
+    if figures.interrupted:
+        raise KeyboardInterrupt
     growth = sizes[marks[1]] / sizes[marks[0]]
     print(f"memory: {growth:.3f} times")
     return growth <= GROWTH and figures.rate >= RATE and not findings
@@ -72,4 +74,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

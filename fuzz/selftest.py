@@ -111,6 +111,8 @@ def attempt(deviant: str, seed: int, fault_free: Target, seconds: float) -> Atte
         started = time.monotonic()
         campaign = Campaign(target, Draft.D16, seed=seed, max_time=seconds, max_findings=1)
         findings = campaign.run()
+        if campaign.statistics.interrupted:
+            raise KeyboardInterrupt
         elapsed = time.monotonic() - started
         if not findings:
             return Attempt(deviant, seed, elapsed, None)
@@ -164,4 +166,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

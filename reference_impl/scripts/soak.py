@@ -328,4 +328,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(parser().parse_args())))
+    try:
+        sys.exit(asyncio.run(main(parser().parse_args())))
+    except KeyboardInterrupt:
+        sys.exit(130)

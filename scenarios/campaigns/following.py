@@ -21,8 +21,9 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Follower:
     """One command of the Python interpreter and all that it starts, in a process group of their own.
 
-    The group is interrupted once where this process is, so that the command can say what it has found by
-    then, and killed where that does not help. The same happens after ``limit`` seconds.
+    The command is interrupted once where this process is, so that it can say what it has found by then, and
+    end what it has started; the group is killed where that does not help. The same happens after ``limit``
+    seconds.
     """
 
     def __init__(self, command: Sequence[str], limit: float) -> None:
@@ -55,7 +56,7 @@ class Follower:
             for timer in self._timers:
                 timer.cancel()
             # Also what the command has left behind
-            self._signal(signal.SIGKILL)
+            self._kill()
             self._process.wait()
             self._process.stdout.close()
 
@@ -67,10 +68,11 @@ class Follower:
 
     def _end(self, code: int) -> None:
         if self._code is not None:
-            self._signal(signal.SIGKILL)
+            self._kill()
             return
         self._code = code
-        self._signal(signal.SIGINT)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGINT)
         self._after(GRACE, self._expire)
 
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
@@ -79,9 +81,9 @@ class Follower:
         timer.start()
         self._timers.append(timer)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -96,7 +96,8 @@ def run(part: Part, values: dict[str, str | Scaled], show: Show, limit: float | 
         code, last[0] = 2, str(error)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    return Result(part, code, time.monotonic() - started, "; ".join(kept) or last[0])
+    without = "no figures" if code == INTERRUPTED else last[0]
+    return Result(part, code, time.monotonic() - started, "; ".join(kept) or without)
 
 
 def _limit(part: Part, share: float) -> float:
