@@ -1,4 +1,4 @@
-"""The dynamic table of QPACK that the client fills (RFC 9204 §2.1, §2.2, §3.2).
+"""The dynamic tables of QPACK: the one that the client fills, and the one that it allows (RFC 9204 §2, §3.2).
 
 A target without such a table, or too small a one, makes these cases unsupported: both settings default to 0.
 """
@@ -10,12 +10,14 @@ from typing import Final
 from conformance.harness.case import case
 from conformance.harness.run import Run
 from conformance.peer import qpack
-from conformance.peer.codepoints import Setting, StreamType
+from conformance.peer.codepoints import FrameType, Setting, StreamType
+from conformance.peer.events import H3Frame
 from conformance.peer.h3frames import headers_frame
 from conformance.peer.options import SessionRefused
 from conformance.peer.qpack import Field
-from conformance.peer.qpack_streams import Instruction, decoder_instructions
+from conformance.peer.qpack_streams import decoder_instructions, encoder_instructions
 from conformance.peer.session import Session
+from conformance.peer.streams import RequestStream
 from conformance.peer.varint import read_varint
 
 # Two entries, and a capacity with room for five of them.
@@ -24,6 +26,9 @@ SECOND: Final = (b"x-second", b"2")
 CAPACITY: Final = 220
 # A target that lets more streams be blocked is not put to the test.
 MAX_STREAMS: Final = 256
+# Rounds of requests that are alike; an encoder may wait for the second one before it inserts anything.
+ROUNDS: Final = 3
+UNKNOWN_PATH: Final = "/no-such-resource-of-the-suite"
 
 DECOMPRESSION_FAILED: Final = 0x0200
 ENCODER_STREAM_ERROR: Final = 0x0201
@@ -67,11 +72,9 @@ class Table:
         peer = self._run.peer
         peer.wait(peer.quic.acked)
         if not self.blocked_streams:
-            known = peer.wait(lambda: self._increments() >= self.inserted, self._run.deadline)
-            self._run.need(known, "no stream may be blocked, and it does not acknowledge what is inserted")
-
-    def _increments(self) -> int:
-        return sum(item.value for item in instructions_received(self._run) if item.kind == "increment")
+            run = self._run
+            known = peer.wait(lambda: sum(reported(run, "increment")) >= self.inserted, run.deadline)
+            run.need(known, "no stream may be blocked, and it does not acknowledge what is inserted")
 
     def prefix(self, required: int, base: int | None = None) -> bytes:
         """Return the prefix of a section; the Base is the Required Insert Count if none is given (§4.5.1)."""
@@ -88,17 +91,18 @@ class Table:
         return request
 
 
-def instructions_received(run: Run) -> list[Instruction]:
-    """Return the instructions on the target's decoder stream."""
-    ids = [event.stream_id for event in run.uni_streams() if event.stream_type == StreamType.QPACK_DECODER]
+def stream_received(run: Run, stream_type: StreamType) -> bytes:
+    """Return what arrived on the target's stream of a type, behind the type."""
+    ids = [event.stream_id for event in run.uni_streams() if event.stream_type == stream_type]
     data = b"".join(run.peer.streams[stream_id].received for stream_id in ids[:1])
-    stream_type = read_varint(data)
-    return decoder_instructions(data[stream_type[1] :]) if stream_type is not None else []
+    header = read_varint(data)
+    return data[header[1] :] if header is not None else b""
 
 
-def streams_named(run: Run, kind: str) -> list[int]:
-    """Return the streams that the target acknowledged, or cancelled."""
-    return [item.value for item in instructions_received(run) if item.kind == kind]
+def reported(run: Run, kind: str) -> list[int]:
+    """Return the values of the target's decoder instructions of a kind: stream IDs, or increments."""
+    received = decoder_instructions(stream_received(run, StreamType.QPACK_DECODER))
+    return [item.value for item in received if item.kind == kind]
 
 
 @case(
@@ -124,8 +128,8 @@ def section_acknowledgment(run: Run) -> None:
         request = table.request(2, BOTH)
     if not run.peer.wait(lambda: request.response is not None):
         raise SessionRefused("no response to a request with references to the dynamic table")
-    run.peer.wait(lambda: bool(streams_named(run, "acknowledgment")), run.deadline)
-    acknowledged = streams_named(run, "acknowledgment")
+    run.peer.wait(lambda: bool(reported(run, "acknowledgment")), run.deadline)
+    acknowledged = reported(run, "acknowledgment")
     run.check("QPK-2.2-01", "streams acknowledged on the decoder stream", "==", [request.id], acknowledged)
 
 
@@ -189,8 +193,8 @@ def stream_cancellation(run: Run) -> None:
     request = table.request(1, qpack.indexed_dynamic(0))
     run.peer.fence(session)
     request.reset(REQUEST_CANCELLED)
-    run.peer.wait(lambda: request.id in streams_named(run, "cancellation"), run.deadline)
-    cancelled = streams_named(run, "cancellation")
+    run.peer.wait(lambda: request.id in reported(run, "cancellation"), run.deadline)
+    cancelled = reported(run, "cancellation")
     run.check("QPK-2.2-02", "streams cancelled on the decoder stream", "contains", request.id, cancelled)
 
 
@@ -252,7 +256,7 @@ def evict_first(run: Run, table: Table) -> None:
     request = run.peer.open_bidi(
         headers_frame(table.prefix(1) + fields + qpack.indexed_dynamic(0)), end_stream=True
     )
-    known = run.peer.wait(lambda: request.id in streams_named(run, "acknowledgment"), run.deadline)
+    known = run.peer.wait(lambda: request.id in reported(run, "acknowledgment"), run.deadline)
     run.need(known, "it acknowledges no field section, so that no entry becomes evictable (RFC 9204 §2.1.1)")
     table.insert(SECOND)
     table.send(qpack.set_capacity(qpack.entry_size(SECOND)) + qpack.set_capacity(CAPACITY))
@@ -318,3 +322,44 @@ def duplicate_entries(run: Run) -> None:
     table.insert(FIRST, more=run.variant)
     request = table.request(2, BOTH)
     run.expect("QPK-3-02", "established", stream=request)
+
+
+def play(run: Run, request: RequestStream) -> None:
+    """Wait for the answer to a request; a session is closed, since there may be only one at a time."""
+    run.peer.wait(lambda: request.answered)
+    if isinstance(request, Session) and request.established:
+        request.close()
+        run.peer.wait(lambda: request.done)
+
+
+@case(
+    "qpack-table.encoder-blocked-streams",
+    "QPK-2.1-01",
+    variants={"none": 0, "one": 1},
+    witness="RFC 9204 §2.1.2: an encoder MUST limit the number of streams that could become blocked",
+)
+def encoder_blocked_streams(run: Run) -> None:
+    """The target's encoder lets no more responses depend on unacknowledged entries than the client allows.
+
+    RFC 9204 §2.1.2. The client allows a table and acknowledges nothing, so that each response with a Required
+    Insert Count could be blocked. A target that uses no table is not judged.
+    """
+    allowed = run.variant
+    settings = {Setting.QPACK_MAX_TABLE_CAPACITY: 4096, Setting.QPACK_BLOCKED_STREAMS: allowed}
+    run.connect(run.options(replace_settings={int(name): value for name, value in settings.items()}))
+    for _ in range(ROUNDS):
+        play(run, run.get(end_stream=True))
+        play(run, run.request(UNKNOWN_PATH))
+        play(run, run.request())
+    run.peer.fence()
+    risked = {
+        event.stream_id
+        for event in run.peer.events.of(H3Frame, sent=False)
+        if event.frame_type == FrameType.HEADERS and event.payload[:1] != b"\x00"
+    }
+    inserted = encoder_instructions(stream_received(run, StreamType.QPACK_ENCODER))
+    run.need(
+        bool(risked) or any(item.kind != "capacity" for item in inserted),
+        f"its encoder used no dynamic table in {ROUNDS} rounds of requests that are alike (RFC 9204 §2.1)",
+    )
+    run.check("QPK-2.1-01", "streams that could become blocked", "<=", allowed, len(risked))

@@ -9,7 +9,7 @@ from conformance.peer import qpack
 from conformance.peer.codepoints import Setting
 from conformance.peer.model import Behaviour
 from conformance.peer.model.engine import Connection
-from conformance.peer.qpack import QpackError
+from conformance.peer.qpack import QpackError, SectionEncoder
 from conformance.peer.qpack_streams import decoder_instructions, encoder_instructions
 from conformance.peer.settings import Entries
 
@@ -153,3 +153,15 @@ def unique_entries(behaviour: Behaviour) -> None:
         return data
 
     override(behaviour, "encoder_instructions", refused)
+
+
+@deviant("qpack.risks-blocking", "QPK-2.1-01")
+def risks_blocking(behaviour: Behaviour) -> None:
+    """Lets more of its responses depend on what the client has not acknowledged than that allows (§2.1.2)."""
+
+    def greedy(
+        original: Callable[[int, int], SectionEncoder | None], capacity: int, blocked_streams: int
+    ) -> SectionEncoder | None:
+        return original(capacity, blocked_streams + 2)
+
+    override(behaviour, "section_encoder", greedy)

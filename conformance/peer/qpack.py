@@ -253,3 +253,27 @@ class SectionDecoder:
     def cancel(self, stream_id: int) -> bytes:
         """Forget a blocked stream; return the Stream Cancellation for the decoder stream."""
         return self._decoder.cancel_stream(stream_id)
+
+
+class SectionEncoder:
+    """Encode the field sections of one direction with the dynamic table that the other side allows.
+
+    ``max_table_capacity`` (bytes) and ``blocked_streams`` are the other side's SETTINGS (RFC 9204 §5).
+    """
+
+    def __init__(self, *, max_table_capacity: int, blocked_streams: int) -> None:
+        self._encoder = pylsqpack.Encoder()
+        self._pending = self._encoder.apply_settings(max_table_capacity, blocked_streams)
+
+    def encode(self, stream_id: int, fields: Iterable[Field]) -> tuple[bytes, bytes]:
+        """Encode: (bytes for the encoder stream, which go first, field section)."""
+        instructions, section = self._encoder.encode(stream_id, list(fields))
+        first, self._pending = self._pending, b""
+        return first + instructions, section
+
+    def feed(self, instructions: bytes) -> None:
+        """Read bytes of the decoder stream. Raises QpackError."""
+        try:
+            self._encoder.feed_decoder(instructions)
+        except (pylsqpack.DecoderStreamError, ValueError) as error:
+            raise QpackError(str(error)) from error

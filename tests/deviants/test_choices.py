@@ -35,7 +35,7 @@ TOGETHER = {
         "session.closes-connection-soon", "flow.none", "quic.few-bidi-streams",
     ),
     "stays": (
-        "session.closes-connection-later", "flow.ahead", "h3.never-blocked",
+        "session.closes-connection-later", "flow.ahead", "h3.never-blocked", "h3.refers-to-nothing",
         "quic.fixed-streams", "quic.three-uni-streams",
     ),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.peer import qpack
-from conformance.peer.qpack import Blocked, QpackError, SectionDecoder
+from conformance.peer.qpack import Blocked, QpackError, SectionDecoder, SectionEncoder
 
 FIELDS = st.lists(st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_size=200)), max_size=10)
 
@@ -179,3 +179,34 @@ def test_the_insert_count_of_rfc9204() -> None:
     assert qpack.encoded_insert_count(9, 100) == 4
     assert qpack.encoded_insert_count(0, 100) == 0
     assert qpack.encoded_insert_count(6, 100) == 1
+
+
+@given(st.lists(FIELDS, max_size=8), st.sampled_from([0, 64, 220, 4096]), st.integers(0, 3))
+def test_what_the_encoder_writes_is_decoded(
+    sections: list[list[qpack.Field]], capacity: int, blocked_streams: int
+) -> None:
+    encoder = SectionEncoder(max_table_capacity=capacity, blocked_streams=blocked_streams)
+    decoder = SectionDecoder(max_table_capacity=capacity, blocked_streams=blocked_streams)
+    for stream_id, fields in enumerate(sections):
+        instructions, section = encoder.encode(4 * stream_id, fields)
+        assert decoder.feed(instructions) == []
+        decoded, acknowledgment = decoder.decode(4 * stream_id, section)
+        assert decoded == fields
+        encoder.feed(acknowledgment)
+
+
+@pytest.mark.parametrize("blocked_streams", [0, 1, 2])
+def test_the_encoder_risks_as_many_blocked_streams_as_it_may(blocked_streams: int) -> None:
+    encoder = SectionEncoder(max_table_capacity=4096, blocked_streams=blocked_streams)
+    sections = [encoder.encode(4 * number, [(b"x-name", b"value")])[1] for number in range(6)]
+    assert sum(section[0] != 0 for section in sections) == blocked_streams
+
+
+@pytest.mark.parametrize(
+    "instruction", [qpack.insert_count_increment(0), qpack.insert_count_increment(1), b"\x84"]
+)
+def test_the_encoder_is_told_of_nothing_that_it_did_not_send(instruction: bytes) -> None:
+    encoder = SectionEncoder(max_table_capacity=4096, blocked_streams=0)
+    encoder.feed(qpack.stream_cancellation(4))
+    with pytest.raises(QpackError):
+        encoder.feed(instruction)

@@ -107,6 +107,16 @@ def never_blocked(behaviour: Behaviour) -> None:
     behaviour.blocked_streams = 0
 
 
+@choice(
+    "h3.refers-to-nothing",
+    "RFC 9204 §2.1: an encoder MAY insert any entry that it chooses",
+    without=("qpack-table.encoder-",),
+)
+def refers_to_nothing(behaviour: Behaviour) -> None:
+    """Encodes with the static table alone, whatever the client allows."""
+    override(behaviour, "section_encoder", lambda _original, _capacity, _blocked: None)
+
+
 @choice("h3.greases", "RFC 9114 §6.2.3, §7.2.8; RFC 9297 §5.4: reserved types may be sent wherever possible")
 def greases(behaviour: Behaviour) -> None:
     """Sends reserved streams, frames and capsules of its own."""

@@ -19,7 +19,7 @@ from conformance.peer.model.baton_endpoint import BatonBehaviour
 from conformance.peer.model.permissions import PERMISSIONS
 from conformance.peer.model.rules import RuleTable
 from conformance.peer.model.sfields import bare_string, parse_string_list
-from conformance.peer.qpack import Field, encode_static
+from conformance.peer.qpack import Field, SectionEncoder
 from conformance.peer.settings import Entries, FlowControl, encode_settings, server_settings
 from conformance.peer.varint import varint
 from conformance.peer.wtheaders import bidi_header, uni_header
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from conformance.peer.model.streams import WtStream
 
 LimitKind = Literal["uni", "bidi", "data"]
+
+# A client that allows more than this gets sections without dynamic references, or fewer that may be blocked.
+MAX_TABLE_CAPACITY = 65536
+MAX_BLOCKED_STREAMS = 1024
 
 MAX_STREAMS_CAPSULE = {"uni": CapsuleType.WT_MAX_STREAMS_UNI, "bidi": CapsuleType.WT_MAX_STREAMS_BIDI}
 STREAMS_BLOCKED_CAPSULE = {
@@ -121,9 +125,13 @@ class Behaviour:
         allow = [(b"allow", b"GET, HEAD")] if status == 405 else []
         return [(b":status", b"%d" % status), *allow, *marks, *extra]
 
-    def encode_fields(self, fields: Sequence[Field]) -> bytes:
-        """Encode a field section; the model uses the static table only, so it needs no encoder stream."""
-        return encode_static(fields)
+    def section_encoder(self, max_table_capacity: int, blocked_streams: int) -> SectionEncoder | None:
+        """Return an encoder within the client's SETTINGS; None: the static table alone (RFC 9204 §2.1)."""
+        if not 0 < max_table_capacity <= MAX_TABLE_CAPACITY:
+            return None
+        return SectionEncoder(
+            max_table_capacity=max_table_capacity, blocked_streams=min(blocked_streams, MAX_BLOCKED_STREAMS)
+        )
 
     def field_section(self, section: bytes) -> bytes:
         """Return an encoded field section for the decoder: the one that arrived (RFC 9204 §4.5).

@@ -274,7 +274,7 @@ class EncoderStream(_CriticalStream):
 class DecoderStream(_CriticalStream):
     """The client's QPACK decoder stream (RFC 9204 §4.4).
 
-    This server's encoder inserts nothing, so every acknowledgment and every increment is wrong.
+    Where this server's encoder has no table, every acknowledgment and every increment is wrong.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -282,7 +282,13 @@ class DecoderStream(_CriticalStream):
         self._buffer = bytearray()
 
     def data(self, data: bytes) -> None:
-        """Parse instructions; only Stream Cancellation is possible (§4.4.2)."""
+        """Tell the encoder, or parse the only instruction that is possible without one (§4.4.2)."""
+        if self._connection.encoder is not None:
+            try:
+                self._connection.encoder.feed(data)
+            except QpackError:
+                self._connection.violate("qpack-decoder-stream")
+            return
         self._buffer += data
         while self._buffer:
             cancellation = self._buffer[0] & 0xC0 == 0x40

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from conformance.peer.baton import PATH as BATON_PATH
-from conformance.peer.h3frames import data_frame, headers_frame
+from conformance.peer.h3frames import data_frame
 from conformance.peer.model.application import Accept, Refuse
 from conformance.peer.model.applications import (
     Answering,
@@ -204,7 +204,6 @@ class Endpoints:
 
 
 def _answer(connection: Connection, stream_id: int, content: bytes) -> None:
-    behaviour = connection.behaviour
-    section = behaviour.encode_fields(behaviour.response_fields(200, None))
-    connection.send(stream_id, headers_frame(section) + (data_frame(content) if content else b""), end=True)
+    headers = connection.headers(stream_id, connection.behaviour.response_fields(200, None))
+    connection.send(stream_id, headers + (data_frame(content) if content else b""), end=True)
     connection.sessions.refused(stream_id)

@@ -8,7 +8,7 @@ The parts: ``control`` (unidirectional streams of HTTP/3 and QPACK), ``requests`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from conformance.peer.codepoints import H3, Setting, StreamType, TransportParameter
@@ -24,15 +24,15 @@ from conformance.peer.events import (
     TransportParameters,
     WireEvent,
 )
-from conformance.peer.h3frames import goaway_frame
+from conformance.peer.h3frames import data_frame, goaway_frame, headers_frame
 from conformance.peer.model.behaviour import Behaviour
 from conformance.peer.model.control import ControlState, IncomingUni, OwnCriticalStream
 from conformance.peer.model.datagrams import Datagrams
 from conformance.peer.model.receivers import DISCARD, Receiver
-from conformance.peer.model.requests import RequestStream, final_response
+from conformance.peer.model.requests import RequestStream
 from conformance.peer.model.sessions import Sessions
 from conformance.peer.model.streams import WtStream
-from conformance.peer.qpack import SectionDecoder
+from conformance.peer.qpack import Field, SectionDecoder, SectionEncoder, encode_static
 from conformance.peer.quic.connection import QuicPeer
 from conformance.peer.quic.options import StreamNotWritable
 from conformance.peer.varint import read_whole_varint
@@ -63,12 +63,15 @@ class Connection:
         self.decoder = SectionDecoder(
             max_table_capacity=behaviour.table_capacity, blocked_streams=behaviour.blocked_streams
         )
+        # Encodes with the dynamic table that the client allows, None without one.
+        self.encoder: SectionEncoder | None = None
         self.control = ControlState(self)
         self.sessions = Sessions(self)
         self.datagrams = Datagrams(self)
         self._waiting: list[Callable[[], None]] = []
         quic.answer_stops_with(self._stop_answer)
         self._control_id: int | None = None
+        self._encoder_id: int | None = None
         self._decoder_id: int | None = None
 
     @property
@@ -136,6 +139,8 @@ class Connection:
             self.receivers[stream_id] = OwnCriticalStream(self, qpack=index > 0)
             if index == 0:
                 self._control_id = stream_id
+            elif index == StreamType.QPACK_ENCODER - 1:
+                self._encoder_id = stream_id
             elif index == StreamType.QPACK_DECODER - 1:
                 self._decoder_id = stream_id
         self.behaviour.connected(self)
@@ -154,6 +159,14 @@ class Connection:
         data = self.behaviour.decoder_instructions(instructions) if instructions else b""
         if data and self._decoder_id is not None:
             self.send(self._decoder_id, data)
+
+    def headers(self, stream_id: int, fields: Sequence[Field]) -> bytes:
+        """Return a HEADERS frame for a stream, once its instructions are queued (RFC 9204 §2.1)."""
+        if self.encoder is None or self._encoder_id is None:
+            return headers_frame(encode_static(fields))
+        instructions, section = self.encoder.encode(stream_id, fields)
+        self.send(self._encoder_id, instructions)
+        return headers_frame(section)
 
     def abort_stream(self, stream_id: int, code: int, *, reliable_size: int | None = None) -> None:
         """Reset this side's send part and stop reading, as far as the stream has these parts."""
@@ -193,6 +206,9 @@ class Connection:
         self.client_settings = settings
         if not self.behaviour.settings_unprompted():
             self._open_critical_streams()
+        self.encoder = self.behaviour.section_encoder(
+            settings.get(Setting.QPACK_MAX_TABLE_CAPACITY, 0), settings.get(Setting.QPACK_BLOCKED_STREAMS, 0)
+        )
         self.draft = self.behaviour.select_draft(settings)
         self._serve_waiting()
         self.sessions.check_requirements()
@@ -275,7 +291,8 @@ class Connection:
 
     def respond(self, stream_id: int, status: int, body: bytes = b"") -> None:
         """Answer a request finally and end its stream; streams that waited for a session are rejected."""
-        self.send(stream_id, final_response(self.behaviour, status, body), end=True)
+        response = self.headers(stream_id, self.behaviour.response_fields(status, None))
+        self.send(stream_id, response + (data_frame(body) if body else b""), end=True)
         self.sessions.refused(stream_id)
 
     # --- the end ---

@@ -6,8 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from conformance.peer.codepoints import H3, HTTP2_FRAME_TYPES, WT, FrameType
-from conformance.peer.h3frames import data_frame, frame_parser, headers_frame
-from conformance.peer.model.behaviour import Behaviour
+from conformance.peer.h3frames import frame_parser
 from conformance.peer.model.fields import Request, request_violations, trailer_violations
 from conformance.peer.model.streams import IncomingHeader
 from conformance.peer.qpack import Blocked, Field, QpackError
@@ -23,12 +22,6 @@ _CONTROL_ONLY: Final = frozenset(
 _KNOWN_FRAMES: Final = frozenset(FrameType) | HTTP2_FRAME_TYPES
 _KNOWN_CODES: Final = frozenset(map(int, (*H3, *WT)))
 _PRIORITY_UPDATES: Final = frozenset({FrameType.PRIORITY_UPDATE_REQUEST, FrameType.PRIORITY_UPDATE_PUSH})
-
-
-def final_response(behaviour: Behaviour, status: int, body: bytes = b"") -> bytes:
-    """Return the frames of a complete response."""
-    section = behaviour.encode_fields(behaviour.response_fields(status, None))
-    return headers_frame(section) + (data_frame(body) if body else b"")
 
 
 class RequestStream:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from conformance.peer.codepoints import H3
 from conformance.peer.drafts import FACTS, DraftFacts
-from conformance.peer.h3frames import data_frame, headers_frame
+from conformance.peer.h3frames import data_frame
 from conformance.peer.model.application import Accept, Refuse
 from conformance.peer.model.capsules import IncomingCapsules
 from conformance.peer.model.flowcontrol import SessionFlow
@@ -280,7 +280,7 @@ class Sessions:
         if stream.id in self._pending:
             behaviour = self._connection.behaviour
             fields = behaviour.response_fields(decision.status, facts, decision.fields)
-            self._connection.send(stream.id, headers_frame(behaviour.encode_fields(fields)), end=True)
+            self._connection.send(stream.id, self._connection.headers(stream.id, fields), end=True)
             self.refused(stream.id)
 
     def _accept(self, stream: RequestStream, facts: DraftFacts, decision: Accept) -> None:
@@ -291,7 +291,7 @@ class Sessions:
         if decision.protocol is not None:
             extra.append((b"wt-protocol", connection.behaviour.protocol_field(decision.protocol)))
         fields = connection.behaviour.response_fields(200, facts, extra)
-        connection.send(stream.id, headers_frame(connection.behaviour.encode_fields(fields)))
+        connection.send(stream.id, connection.headers(stream.id, fields))
         session = Session(stream, facts, decision)
         stream.session = self.active[stream.id] = session
         self.accepted += 1
