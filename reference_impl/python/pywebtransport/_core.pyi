@@ -219,6 +219,7 @@ class EndpointStats(TypedDict):
     datagrams_dropped: int
     """Application datagrams that were dropped because a queue was full, or the peer takes none"""
     send_errors: int
+    application_rounds: int
     """UDP sends that the system refused; to QUIC they are losses"""
 
 class HandleError(LookupError):

@@ -44,9 +44,21 @@ impl<T> Channel<T> {
 
     /// Producer: wakes the consumer if it sleeps.
     pub fn flush(&self) {
-        if self.consumer.lower() {
-            self.wake.notify();
+        if self.claim() {
+            self.notify();
         }
+    }
+
+    /// Producer: whether the consumer sleeps. Whoever gets `true` has to wake it by [`Channel::notify`], or to do
+    /// its work and then [`Channel::arm`] for it.
+    #[must_use]
+    pub fn claim(&self) -> bool {
+        self.consumer.lower()
+    }
+
+    /// Whether the consumer slept a moment ago; nothing follows from it.
+    pub fn is_awaited(&self) -> bool {
+        self.consumer.is_up()
     }
 
     /// Producer: there was no room; [`Channel::pop_done`] shall return `true` once there is.

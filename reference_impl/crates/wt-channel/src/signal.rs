@@ -6,7 +6,7 @@
 //! the work, or the other does and finds the flag up. A plain load or store in their place would break the chain:
 //! it may look at the flag before what comes earlier in the program is visible to the other side.
 
-use std::sync::atomic::Ordering::AcqRel;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use crate::sync::AtomicBool;
 
@@ -32,6 +32,11 @@ impl Signal {
     /// Sleeper: awake for another reason.
     pub(crate) fn disarm(&self) {
         self.0.swap(false, AcqRel);
+    }
+
+    /// A guess: no order follows from it.
+    pub(crate) fn is_up(&self) -> bool {
+        self.0.load(Relaxed)
     }
 
     /// There is work now. `true`: the sleeper has to be woken, by the caller and nobody else.

@@ -7,7 +7,11 @@
 #![cfg(loom)]
 #![allow(clippy::unwrap_used)]
 
-use loom::{model::Builder, sync::Arc, thread};
+use loom::{
+    model::Builder,
+    sync::{Arc, Mutex},
+    thread,
+};
 use wt_channel::{Channel, ConnectionFlow, SendFlow, model::Wake};
 
 fn check(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
@@ -69,6 +73,46 @@ fn the_io_thread_is_woken() {
                 expected += 1;
             }
             if expected < 2 && commands.arm() {
+                commands.wait();
+                commands.disarm();
+                commands.clear();
+            }
+        }
+        application.join().unwrap();
+    });
+}
+
+/// Commands that the application carries out itself where the I/O thread sleeps.
+#[test]
+fn whoever_claims_acts_or_wakes() {
+    const COUNT: usize = 2;
+    /// Whether there is nothing left to do
+    fn act(commands: &Channel<usize>, done: &mut usize) -> bool {
+        while let Some(x) = commands.pop() {
+            assert_eq!(x, *done);
+            *done += 1;
+        }
+        *done < COUNT && commands.arm()
+    }
+    check(3, || {
+        let (commands, state) = (Arc::new(Channel::new(4).unwrap()), Arc::new(Mutex::new(0)));
+        let (there, state_there) = (commands.clone(), state.clone());
+        let application = thread::spawn(move || {
+            for x in 0..COUNT {
+                there.push(x).unwrap();
+                if there.claim() && !state_there.try_lock().is_ok_and(|mut x| act(&there, &mut x)) {
+                    there.notify();
+                }
+            }
+        });
+        loop {
+            let mut state = state.lock().unwrap();
+            let idle = act(&commands, &mut state);
+            if *state == COUNT {
+                break;
+            }
+            drop(state);
+            if idle {
                 commands.wait();
                 commands.disarm();
                 commands.clear();

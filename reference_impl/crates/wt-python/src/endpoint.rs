@@ -33,9 +33,9 @@ struct Flush(Weak<wt_reactor::Endpoint>);
 
 #[pymethods]
 impl Flush {
-    fn __call__(&self) {
+    fn __call__(&self, py: Python<'_>) {
         if let Some(endpoint) = self.0.upgrade() {
-            endpoint.flush();
+            py.detach(|| endpoint.flush());
         }
     }
 }
@@ -102,7 +102,8 @@ impl Endpoint {
     #[pyo3(signature = (limit = 4096))]
     fn drain<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
         let mut events: Vec<Event> = Vec::new();
-        self.0.drain(limit, &mut events);
+        // It may include work of the I/O thread's
+        py.detach(|| self.0.drain(limit, &mut events));
         let list = PyList::empty(py);
         for event in events {
             list.append(event::to_tuple(py, event)?)?;
@@ -315,6 +316,7 @@ impl Endpoint {
         dict.set_item("events_queued", stats.events_queued)?;
         dict.set_item("datagrams_dropped", stats.datagrams_dropped)?;
         dict.set_item("send_errors", stats.send_errors)?;
+        dict.set_item("application_rounds", stats.application_rounds)?;
         Ok(dict)
     }
 

@@ -1,14 +1,12 @@
 //! The application's handle of an endpoint.
 
 use std::{
-    fmt,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    thread,
     time::Duration,
 };
 
@@ -19,14 +17,12 @@ use wt_core::{AcceptOptions, ConnectRequest, Field, Role};
 
 use crate::{
     config::{Config, Error},
+    hand_over::{ANSWERS, Later},
     inbox::{Inbox, Session},
-    io::Reactor,
+    io::{Driver, Reactor},
     message::{Command, ConnectionCommand, DATAGRAM_HEADROOM, Event, Handle},
     shared::Shared,
 };
-
-/// Commands that are put off at most, so that the I/O thread has something to do meanwhile
-const AT_ONCE: usize = 32;
 
 /// Why a call can't be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,30 +58,26 @@ pub struct EndpointStats {
     pub datagrams_dropped: u64,
     /// Packets that the system refused to send
     pub send_errors: u64,
+    /// Times that a thread of the application did what the I/O thread would have been woken for
+    pub application_rounds: u64,
 }
 
 /// A client or server. Dropping it closes it.
 #[derive(Debug)]
 pub struct Endpoint {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) driver: Arc<Driver>,
     /// Of the application's threads only: the I/O thread never waits for it
     inbox: Mutex<Inbox>,
     pub(crate) config: Arc<Config>,
     local: Vec<SocketAddr>,
     /// Bytes read from a stream that are reported together
     pub(crate) report: usize,
-    later: OnceLock<Later>,
+    pub(crate) later: OnceLock<Later>,
     /// Commands that the I/O thread was not woken for
-    deferred: AtomicUsize,
-}
-
-/// Sees to it that commands that were put off are not forgotten.
-struct Later(Box<dyn Fn() + Send + Sync>);
-
-impl fmt::Debug for Later {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Later")
-    }
+    pub(crate) deferred: AtomicUsize,
+    /// How often the application may still act for the I/O thread, before it is told something new
+    pub(crate) answers: AtomicUsize,
 }
 
 impl Endpoint {
@@ -93,9 +85,10 @@ impl Endpoint {
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
         let shared = Shared::new(&config)?;
-        let reactor = Reactor::new(config.clone(), shared.clone())?;
-        let local = reactor.local_addresses();
-        shared.spawn(move || reactor.run())?;
+        let driver = Arc::new(Driver::new(Reactor::new(config.clone(), shared.clone())?, shared.clone()));
+        let (local, sockets) = (driver.local_addresses(), driver.descriptors()?);
+        let runs = driver.clone();
+        shared.spawn(move || runs.run(&sockets))?;
         let window = match config.core.initial_max_data {
             0 => u64::MAX,
             limit => limit,
@@ -103,6 +96,7 @@ impl Endpoint {
         let report = config.limits.stream_read_buffer.min(usize::try_from(window).unwrap_or(usize::MAX)) / 4;
         Ok(Self {
             shared,
+            driver,
             inbox: Mutex::new(Inbox {
                 max_pending_streams: config.max_pending_streams(),
                 ..Inbox::default()
@@ -112,6 +106,7 @@ impl Endpoint {
             report,
             later: OnceLock::new(),
             deferred: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
         })
     }
 
@@ -138,6 +133,8 @@ impl Endpoint {
     /// descriptor stays readable.
     pub fn drain(&self, limit: usize, events: &mut Vec<Event>) {
         let messages = &self.shared.messages;
+        self.answers.store(ANSWERS, Relaxed);
+        self.receive();
         let mut inbox = self.inbox();
         messages.drain(limit, |message| inbox.take(message, events));
         drop(inbox);
@@ -156,61 +153,8 @@ impl Endpoint {
             return true;
         }
         let timeout = timeout.and_then(|x| Timespec::try_from(x).ok());
-        let mut fds = [PollFd::from_borrowed_fd(messages.as_fd(), PollFlags::IN)];
+        let mut fds = [PollFd::new(self, PollFlags::IN)];
         matches!(poll(&mut fds, timeout.as_ref()), Ok(1))
-    }
-
-    fn command(&self, command: Command) -> Result<(), Failure> {
-        self.enqueue(command)?;
-        self.flush();
-        if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(()) }
-    }
-
-    /// Wakes the I/O thread for what it was not woken for (see [`Endpoint::defer`]).
-    pub fn flush(&self) {
-        self.deferred.store(0, Relaxed);
-        self.shared.commands.flush();
-    }
-
-    /// From now on the I/O thread is not woken for each stream opened, written, read or datagram sent, but for
-    /// many at a time: `later` is called for the first of them, and has to see to it that [`Endpoint::flush`] is
-    /// called soon. Once only.
-    pub fn defer(&self, later: impl Fn() + Send + Sync + 'static) {
-        let _ = self.later.set(Later(Box::new(later)));
-    }
-
-    /// A command on a stream or for a datagram.
-    pub(crate) fn of_data(&self, connection: Handle, command: ConnectionCommand) -> Result<(), Failure> {
-        let Some(Later(later)) = self.later.get() else { return self.of_connection(connection, command) };
-        self.enqueue(Command::Connection { connection, command })?;
-        match self.deferred.fetch_add(1, Relaxed) {
-            0 => later(),
-            AT_ONCE.. => self.flush(),
-            _ => {}
-        }
-        if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(()) }
-    }
-
-    fn enqueue(&self, mut command: Command) -> Result<(), Failure> {
-        let commands = &self.shared.commands;
-        while let Err(back) = commands.push(command) {
-            if self.shared.is_closed() {
-                return Err(Failure::Closed);
-            }
-            // The I/O thread takes commands whatever else it waits for: this is soon over
-            commands.flush();
-            thread::sleep(Duration::from_micros(20));
-            command = back;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn of_connection(
-        &self,
-        connection: Handle,
-        command: ConnectionCommand,
-    ) -> Result<(), Failure> {
-        self.command(Command::Connection { connection, command })
     }
 
     fn of_session(&self, session: Handle, command: ConnectionCommand) -> Result<(), Failure> {
@@ -386,6 +330,7 @@ impl Endpoint {
             events_queued: self.shared.messages.len() as u64,
             datagrams_dropped: counters.datagrams_dropped.load(Relaxed),
             send_errors: counters.send_errors.load(Relaxed),
+            application_rounds: counters.application_rounds.load(Relaxed),
         }
     }
 
@@ -404,7 +349,7 @@ impl Endpoint {
 impl AsFd for Endpoint {
     /// Readable when there is something to drain.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared.messages.as_fd()
+        self.shared.watch.fd(&self.shared.messages)
     }
 }
 
@@ -416,11 +361,19 @@ impl Drop for Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     /// A fault of ours is a clear end: for whoever waits, and for whoever calls later.
     #[test]
     fn a_panic_ends_the_endpoint_with_its_reason() {
+        // Of the I/O thread, and of the application's, to which this is an answer, and which acts by itself then
+        panics(|_| ());
+        panics(|endpoint| endpoint.drain(1, &mut Vec::new()));
+    }
+
+    fn panics(before: impl FnOnce(&Endpoint)) {
         let mut config = Config::new(Role::Client);
         config.bind = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         let endpoint = Endpoint::new(config).unwrap();
@@ -428,6 +381,7 @@ mod tests {
         let connection = endpoint.connect(silent.local_addr().unwrap(), "localhost").unwrap();
         let waiting = thread::scope(|scope| {
             let waiting = scope.spawn(|| endpoint.wait(None));
+            before(&endpoint);
             endpoint.panic().unwrap_or_else(|error| assert_eq!(error, Failure::Closed));
             waiting.join().unwrap()
         });

@@ -16,6 +16,8 @@ use crate::{
 const PATIENCE: usize = 20_000;
 /// Writes of so many bytes are worth a wake-up of their own
 const LARGE: usize = 16 << 10;
+/// So many bytes are not sent by the application's thread
+const SIZABLE: usize = 4 << 10;
 
 /// Knows the QUIC stream ID of a stream, also once the stream is gone (see [`Endpoint::stream_id`]).
 #[derive(Debug)]
@@ -92,6 +94,9 @@ impl Endpoint {
         }
         drop(inbox);
         let large = data.len() >= LARGE;
+        if data.len() >= SIZABLE {
+            self.leave_to_io();
+        }
         self.of_data(connection, ConnectionCommand::Write { stream, data, fin })?;
         if large {
             self.flush();

@@ -9,11 +9,13 @@
 mod app;
 mod app_streams;
 mod config;
+mod hand_over;
 mod inbox;
 mod io;
 mod message;
 mod shared;
 mod tls;
+mod watch;
 
 pub use app::{Endpoint, EndpointStats, Failure};
 pub use app_streams::Placed;

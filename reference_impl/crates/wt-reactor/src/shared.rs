@@ -20,6 +20,7 @@ use wt_channel::Channel;
 use crate::{
     config::Config,
     message::{Command, Handle, Message},
+    watch::Watch,
 };
 
 /// Readable from any thread.
@@ -33,12 +34,14 @@ pub(crate) struct Counters {
     pub(crate) streams: AtomicU64,
     pub(crate) datagrams_dropped: AtomicU64,
     pub(crate) send_errors: AtomicU64,
+    pub(crate) application_rounds: AtomicU64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) commands: Channel<Command>,
     pub(crate) messages: Channel<Message>,
+    pub(crate) watch: Watch,
     pub(crate) counters: Counters,
     last_handle: AtomicU64,
     /// The thread has ended
@@ -52,9 +55,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: &Config) -> io::Result<Arc<Self>> {
+        let messages = Channel::new(config.limits.event_queue)?;
         Ok(Arc::new(Self {
             commands: Channel::new(config.limits.command_queue)?,
-            messages: Channel::new(config.limits.event_queue)?,
+            watch: Watch::new(&messages)?,
+            messages,
             counters: Counters::default(),
             last_handle: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -68,12 +73,15 @@ impl Shared {
         self.last_handle.fetch_add(1, Relaxed) + 1
     }
 
-    /// Starts the I/O thread. A panic in it becomes the message of its end.
-    pub(crate) fn spawn(self: &Arc<Self>, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    /// Starts the I/O thread. What it returns, or a panic in it, becomes the message of its end.
+    pub(crate) fn spawn(
+        self: &Arc<Self>,
+        run: impl FnOnce() -> Option<String> + Send + 'static,
+    ) -> io::Result<()> {
         let shared = self.clone();
         thread::Builder::new().name("wt-io".to_owned()).spawn(move || {
             // What the panic left behind is gone with `run`, and is not used again
-            let error = catch_unwind(AssertUnwindSafe(run)).err().map(|x| describe(&*x));
+            let error = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|x| Some(describe(&*x)));
             *shared.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             shared.closed.store(true, SeqCst);
             shared.ended.notify_all();
@@ -108,7 +116,8 @@ impl Shared {
     }
 }
 
-fn describe(panic: &(dyn Any + Send)) -> String {
+/// The message of a panic.
+pub(crate) fn describe(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|x| (*x).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     format!("internal error: {}", text.as_deref().unwrap_or("unknown"))

@@ -1,13 +1,16 @@
-//! The I/O thread: one endpoint's sockets, timers and connections.
+//! The reactor: one endpoint's sockets, timers and connections.
 //!
-//! A round of the loop takes the commands of the application, what the sockets have, and the timers that are
-//! due, lets each connection concerned act on it once, sends, and wakes the application at most once.
+//! A round takes the commands of the application, what the sockets have, and the timers that are due, lets each
+//! connection concerned act on it once, sends, and wakes the application at most once.
 
 mod admission;
 mod commands;
 mod connection;
+mod driver;
+mod loan;
 mod opens;
 mod read;
+mod receive;
 mod sessions;
 mod setup;
 mod sink;
@@ -18,25 +21,25 @@ mod traces;
 mod write;
 
 use std::{
-    mem,
+    io, mem,
     net::SocketAddr,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
-use quinn_udp::BATCH_SIZE;
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use wt_core::Role;
-use wt_quic::{
-    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, Incoming, ServerConfig, TransportConfig, VarInt,
-};
+use wt_quic::{ClientConfig, ConnectionHandle, Endpoint, ServerConfig, TransportConfig, VarInt};
 
+pub(crate) use self::driver::Driver;
 use self::{
-    admission::{Admission, Verdict},
+    admission::Admission,
     connection::Connection,
+    driver::Sleep,
+    loan::Loan,
     sink::Sink,
     socket::{ReceiveBuffers, Socket},
     timers::Timers,
@@ -48,8 +51,6 @@ use crate::{
     shared::Shared,
 };
 
-/// Batches that are received in one round, so that other work gets its turn
-const RECEIVE_BATCHES: usize = 4;
 /// Commands that are taken in one round
 const COMMANDS: usize = 1024;
 
@@ -70,8 +71,13 @@ pub(crate) struct Reactor {
     traces: Option<Traces>,
     /// Connections that have something to do in this round
     ready: Vec<Handle>,
+    /// Memory to receive into
+    buffers: Option<Box<ReceiveBuffers>>,
     /// Memory to put packets together in
     packet: Vec<u8>,
+    loan: Loan,
+    /// Until when the I/O thread sleeps, while it does
+    asleep: Option<Option<Instant>>,
     shutdown: Option<Shutdown>,
 }
 
@@ -87,31 +93,75 @@ impl Reactor {
         self.sockets.iter().map(Socket::local).collect()
     }
 
-    /// Until the endpoint is closed.
-    pub(crate) fn run(mut self) {
-        let mut buffers = ReceiveBuffers::new();
-        let mut slept = false;
+    /// The sockets once more.
+    fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(|x| x.as_fd().try_clone_to_owned()).collect()
+    }
+
+    /// The I/O thread's part, until there is nothing to do. `None`: the endpoint is closed.
+    fn work(&mut self, readable: &[bool]) -> Option<Sleep> {
+        self.asleep = None;
+        let mut ask_all = self.call_loan_in(Instant::now());
+        // What the system has said nothing of is asked only where it was not asked
+        for (socket, readable) in self.sockets.iter_mut().zip(readable) {
+            socket.is_readable = *readable;
+        }
+        let waited_for = readable.contains(&true) && self.shared.messages.is_awaited();
         loop {
             let now = Instant::now();
-            self.resume();
-            let mut busy = self.commands(now);
-            for index in 0..self.sockets.len() {
-                // What the system has said nothing of is asked only where it was not asked
-                if !slept || self.sockets[index].is_readable {
-                    busy |= self.receive(now, index, &mut buffers);
-                }
+            let busy = self.round(now, ask_all);
+            if !ask_all {
+                self.consider_loan(now, waited_for);
             }
-            self.expire(now);
-            self.serve(now);
-            let errors = self.sockets.iter().map(|x| x.send_errors).sum();
-            self.shared.counters.send_errors.store(errors, Relaxed);
-            self.sink.flush();
             if self.is_done(now) {
-                break;
+                self.end_loan();
+                return None;
             }
-            let stuck = self.sockets.iter().any(Socket::is_blocked);
-            slept = !busy && (self.ready.is_empty() || stuck) && self.sleep(now);
+            if !busy && (self.ready.is_empty() || self.is_stuck()) && self.shared.commands.arm() {
+                return Some(self.sleep());
+            }
+            ask_all = true;
         }
+    }
+
+    /// A round of the application's thread. `false`: the I/O thread has to be woken.
+    fn turn(&mut self, receive: bool) -> bool {
+        // Not yet asleep for the first time, or about to wake up
+        let Some(until) = self.asleep else { return false };
+        let now = Instant::now();
+        self.shared.counters.application_rounds.fetch_add(1, Relaxed);
+        self.sockets.iter_mut().for_each(|x| x.is_readable = receive);
+        let mut more = self.round(now, false) || !self.ready.is_empty() || self.shutdown.is_some();
+        more |= self.is_stuck() || self.sink.is_congested() || receive && !self.use_loan();
+        if more {
+            self.end_loan();
+            return false;
+        }
+        let too_late = self.timers.next().is_some_and(|x| until.is_none_or(|until| x < until));
+        !too_late && self.shared.commands.arm()
+    }
+
+    /// Whether there may be more to take or to receive.
+    fn round(&mut self, now: Instant, ask_all: bool) -> bool {
+        self.resume();
+        self.sockets.iter_mut().for_each(|x| x.packets = 0);
+        let mut busy = self.commands(now);
+        for index in 0..self.sockets.len() {
+            if ask_all || self.sockets[index].is_readable {
+                busy |= self.receive(now, index);
+            }
+        }
+        self.expire(now);
+        self.serve(now);
+        let errors = self.sockets.iter().map(|x| x.send_errors).sum();
+        self.shared.counters.send_errors.store(errors, Relaxed);
+        self.sink.flush();
+        busy
+    }
+
+    /// Something cannot be sent at present.
+    fn is_stuck(&self) -> bool {
+        self.sockets.iter().any(Socket::is_blocked)
     }
 
     /// After the application caught up: each connection may have something that it held back.
@@ -228,98 +278,6 @@ impl Reactor {
         counters.connections_total.fetch_add(1, Relaxed);
     }
 
-    /// Whether there may be more to receive.
-    fn receive(&mut self, now: Instant, index: usize, buffers: &mut ReceiveBuffers) -> bool {
-        for _ in 0..RECEIVE_BATCHES {
-            if self.sink.is_congested() {
-                return false;
-            }
-            let mut count = 0;
-            for batch in buffers.receive(&self.sockets[index]) {
-                count += 1;
-                // In one piece: the datagrams share the allocation
-                let mut data = BytesMut::from(batch.data);
-                while !data.is_empty() {
-                    let datagram = data.split_to(batch.stride.min(data.len()));
-                    self.packet.clear();
-                    let event = self.endpoint.handle(
-                        now,
-                        batch.from,
-                        batch.to,
-                        batch.ecn,
-                        datagram,
-                        &mut self.packet,
-                    );
-                    match event {
-                        Some(DatagramEvent::ConnectionEvent(quic_handle, event)) => {
-                            let handle = self.handles.get(&quic_handle);
-                            if let Some(x) = handle.and_then(|x| self.connections.get_mut(x)) {
-                                x.socket = index;
-                                x.quic.handle_event(event);
-                                if !mem::replace(&mut x.is_ready, true) {
-                                    self.ready.push(x.handle);
-                                }
-                            }
-                        }
-                        Some(DatagramEvent::NewConnection(incoming)) => self.incoming(now, index, incoming),
-                        Some(DatagramEvent::Response(transmit)) => {
-                            self.sockets[index].send(transmit, &self.packet);
-                        }
-                        None => {}
-                    }
-                }
-            }
-            if count < BATCH_SIZE {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn incoming(&mut self, now: Instant, index: usize, incoming: Incoming) {
-        let from = incoming.remote_address();
-        let validated = incoming.remote_address_validated() || !incoming.may_retry();
-        self.packet.clear();
-        match self.admission.judge(from, self.connections.len(), validated) {
-            Verdict::Accept => {}
-            Verdict::Retry => {
-                self.shared.counters.retries_sent.store(self.admission.retries, Relaxed);
-                if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.packet) {
-                    self.sockets[index].send(transmit, &self.packet);
-                }
-                return;
-            }
-            Verdict::Refuse => {
-                self.shared.counters.handshakes_refused.store(self.admission.refused, Relaxed);
-                let transmit = self.endpoint.refuse(incoming, &mut self.packet);
-                self.sockets[index].send(transmit, &self.packet);
-                return;
-            }
-        }
-        let handle = self.sink.handle();
-        let config = self.trace(handle).and_then(|transport| {
-            let mut config = ServerConfig::clone(self.server.as_ref()?);
-            config.transport_config(transport);
-            Some(Arc::new(config))
-        });
-        match self.endpoint.accept(incoming, now, &mut self.packet, config) {
-            Ok((quic_handle, quic)) => {
-                let core = wt_core::Connection::new(self.core.clone(), Role::Server);
-                let flow = Arc::default();
-                self.admission.begin(from);
-                let mut connection =
-                    Connection::new(handle, quic_handle, quic, core, self.config.clone(), flow, index, now);
-                connection.admitted_from = Some(from);
-                self.insert(connection);
-            }
-            Err(error) => {
-                if let Some(transmit) = error.response {
-                    self.sockets[index].send(transmit, &self.packet);
-                }
-            }
-        }
-    }
-
     fn expire(&mut self, now: Instant) {
         while let Some((time, handle)) = self.timers.due(now) {
             let Some(x) = self.connections.get_mut(&handle) else { continue };
@@ -390,34 +348,19 @@ impl Reactor {
         shutdown.closed && (late || self.connections.is_empty())
     }
 
-    /// Waits for the application, the network and the timers. `false`: there is something to do already.
-    fn sleep(&mut self, now: Instant) -> bool {
-        if !self.shared.commands.arm() {
-            return false;
-        }
-        let next = self.timers.next().into_iter().chain(self.shutdown.as_ref().map(|x| x.deadline)).min();
-        let wait = next.map(|x| x.saturating_duration_since(now));
-        let wait = wait.and_then(|x| Timespec::try_from(x).ok());
-        let mut fds = Vec::with_capacity(1 + self.sockets.len());
-        fds.push(PollFd::from_borrowed_fd(self.shared.commands.as_fd(), PollFlags::IN));
-        for socket in &self.sockets {
+    /// The I/O thread has nothing to do: what it waits for.
+    fn sleep(&mut self) -> Sleep {
+        let deadlines = [self.timers.next(), self.shutdown.as_ref().map(|x| x.deadline), self.loan.term()];
+        let until = deadlines.into_iter().flatten().min();
+        self.asleep = Some(until);
+        let receives = !self.sink.is_congested() && !self.loan.is_lent();
+        let events = |socket: &Socket| {
             let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, !self.sink.is_congested());
+            flags.set(PollFlags::IN, receives);
             flags.set(PollFlags::OUT, socket.is_blocked());
-            fds.push(PollFd::from_borrowed_fd(socket.as_fd(), flags));
-        }
-        // EINTR and the like: just go round once more
-        let _ = poll(&mut fds, wait.as_ref());
-        let events: Vec<_> = fds.iter().map(PollFd::revents).collect();
-        drop(fds);
-        for (socket, events) in self.sockets.iter_mut().zip(&events[1..]) {
-            socket.is_readable = !events.difference(PollFlags::OUT).is_empty();
-        }
-        self.shared.commands.disarm();
-        if !events[0].is_empty() {
-            self.shared.commands.clear();
-        }
-        true
+            flags
+        };
+        Sleep { until, events: self.sockets.iter().map(events).collect() }
     }
 }
 

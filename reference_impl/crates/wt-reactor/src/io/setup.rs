@@ -14,7 +14,9 @@ use wt_quic::{
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 
-use super::{Reactor, admission::Admission, sink::Sink, socket::Socket, timers::Timers, traces::Traces};
+use super::{
+    Reactor, admission::Admission, loan::Loan, sink::Sink, socket::Socket, timers::Timers, traces::Traces,
+};
 use crate::{
     config::{Config, Error},
     shared::Shared,
@@ -55,6 +57,9 @@ impl Reactor {
             timers: Timers::default(),
             admission: Admission::new(&config.limits),
             ready: Vec::new(),
+            buffers: None,
+            loan: Loan::default(),
+            asleep: None,
             packet: Vec::with_capacity(1 << 16),
             shutdown: None,
             config,

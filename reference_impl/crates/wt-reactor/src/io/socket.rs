@@ -22,6 +22,8 @@ pub(super) struct Socket {
     /// What the system had no room for; nothing else is sent before it
     blocked: Option<(Transmit, Vec<u8>)>,
     pub(super) send_errors: u64,
+    /// UDP datagrams received and sent in this round
+    pub(super) packets: usize,
     /// The system has said that there is something to receive
     pub(super) is_readable: bool,
 }
@@ -41,7 +43,7 @@ impl Socket {
         let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER);
         let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER);
         let local = socket.local_addr()?;
-        Ok(Self { socket, state, local, blocked: None, send_errors: 0, is_readable: true })
+        Ok(Self { socket, state, local, blocked: None, send_errors: 0, packets: 0, is_readable: true })
     }
 
     pub(super) fn local(&self) -> SocketAddr {
@@ -72,6 +74,7 @@ impl Socket {
     /// Sends, or keeps the datagrams until there is room.
     pub(super) fn send(&mut self, transmit: Transmit, data: &[u8]) {
         let data = &data[..transmit.size];
+        self.packets += transmit.segment_size.map_or(1, |x| data.len().div_ceil(x.max(1)));
         if self.blocked.is_none() && !self.try_send(&transmit, data) {
             self.blocked = Some((transmit, data.to_vec()));
         }
@@ -130,11 +133,13 @@ pub(super) struct ReceiveBuffers {
     metas: [RecvMeta; BATCH_SIZE],
 }
 
-impl ReceiveBuffers {
-    pub(super) fn new() -> Self {
+impl Default for ReceiveBuffers {
+    fn default() -> Self {
         Self { buffers: vec![vec![0; 1 << 16]; BATCH_SIZE], metas: [RecvMeta::default(); BATCH_SIZE] }
     }
+}
 
+impl ReceiveBuffers {
     /// One batch; empty if there is none.
     pub(super) fn receive<'a>(&'a mut self, socket: &Socket) -> impl Iterator<Item = Received<'a>> + use<'a> {
         let mut slices = self.buffers.iter_mut().map(|x| IoSliceMut::new(x));
