@@ -12,6 +12,7 @@ MODULES = (
     "flowcontrol",
     "quic",
     "qpack",
+    "earlydata",
     "baton",
     "applications",
 )

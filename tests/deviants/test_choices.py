@@ -36,7 +36,7 @@ TOGETHER = {
     ),
     "stays": (
         "session.closes-connection-later", "flow.ahead", "h3.never-blocked", "h3.refers-to-nothing",
-        "quic.fixed-streams", "quic.three-uni-streams",
+        "quic.fixed-streams", "quic.three-uni-streams", "quic.no-tickets",
     ),
 }  # fmt: skip
 # Cases that take long and see little of the protocol.
@@ -47,6 +47,7 @@ CONCERNED = (
     "capsules.",
     "close-drain.",
     "datagrams.",
+    "early-data.",
     "flow-control.",
     "pooling.",
     "request",

@@ -134,6 +134,25 @@ def test_a_ticket_resumes_the_session_and_carries_early_data() -> None:
     assert not third.early_data_accepted
 
 
+@pytest.mark.parametrize("session_tickets", [True, False])
+def test_parameters_can_be_withdrawn_where_a_ticket_is_accepted(session_tickets: bool) -> None:
+    withdrawn = frozenset({0x1D, 0x40})
+    server = {"session_tickets": session_tickets, "withdrawn_transport_parameters": withdrawn}
+    pair = Pair(server=server).connect()
+    pair.settle()
+    before = pair.client.peer_transport_parameters
+    assert 0x1D in before
+    again = QuicPeer(
+        client_options(session_ticket=next(iter(pair.client.session_tickets), None)),
+        list[wire.WireEvent]().append,
+    )
+    pair.network.attach(again, ("192.0.2.8", 8))
+    again.connect(SERVER, pair.network.now())
+    assert pair.run(lambda: again.handshake_complete)
+    missing = before.keys() - again.peer_transport_parameters.keys()
+    assert missing == ({0x1D} if session_tickets else set())
+
+
 def test_a_client_certificate_is_sent_when_the_server_asks() -> None:
     mine = certificates.self_signed(("client.example",))
     pair = Pair(

@@ -27,7 +27,12 @@ _CAPSULES: Final[tuple[tuple[LimitKind, CapsuleType], ...]] = (
     "flow.none",
     "draft-16 §5.1: needed only where sessions share a connection",
     drafts=SINCE_14,
-    without=("flow-control.", "pooling.sessions-kept-apart", "scenario-sessions.side-by-side"),
+    without=(
+        "flow-control.",
+        "pooling.sessions-kept-apart",
+        "scenario-sessions.side-by-side",
+        "early-data.settings-kept.flow-control",
+    ),
 )
 def none(behaviour: Behaviour) -> None:
     """Uses no flow control, and takes one session at a time."""

@@ -96,6 +96,12 @@ def more_reliable(behaviour: Behaviour) -> None:
     override(behaviour, "reliable_size", lambda original, length, facts: (original(length, facts) or -5) + 5)
 
 
+@choice("quic.no-tickets", "RFC 8446 §4.6.1: a server MAY send a NewSessionTicket", without=("early-data.",))
+def no_tickets(behaviour: Behaviour) -> None:
+    """Issues no session tickets, so that nothing can be resumed."""
+    _quic(behaviour, session_tickets=False)
+
+
 @choice("wire.long-integers", "RFC 9000 §16: values do not need to be encoded on the minimum number of bytes")
 def long_integers(behaviour: Behaviour) -> None:
     """Encodes stream types, signals, session IDs and Quarter Stream IDs longer than needed."""

@@ -92,6 +92,10 @@ class Behaviour:
         """Return the first bytes of the control stream: type and SETTINGS (RFC 9114 §6.2.1)."""
         return varint(StreamType.CONTROL) + encode_settings(self.settings())
 
+    def resumed_control_stream(self) -> bytes:
+        """Return the same where early data was accepted: nothing is lowered then (RFC 9114 §7.2.4.2)."""
+        return self.control_stream()
+
     def qpack_streams(self) -> tuple[bytes, bytes]:
         """Return the first bytes of encoder and decoder stream; empty bytes leave one out."""
         return varint(StreamType.QPACK_ENCODER), varint(StreamType.QPACK_DECODER)
@@ -109,6 +113,10 @@ class Behaviour:
 
     def waits_for_settings(self) -> bool:
         """Tell whether session requests wait for the client's SETTINGS (draft-16 §3.1)."""
+        return True
+
+    def waits_for_handshake(self) -> bool:
+        """Tell whether requests in early data wait for the end of the handshake (RFC 8470 §3)."""
         return True
 
     def goaway_identifier(self, next_request: int) -> int:

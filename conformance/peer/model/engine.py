@@ -130,7 +130,9 @@ class Connection:
         return receiver.stop_answer(code) if isinstance(receiver, WtStream) else code
 
     def _open_critical_streams(self) -> None:
-        first_bytes = (self.behaviour.control_stream(), *self.behaviour.qpack_streams())
+        behaviour, resumed = self.behaviour, self.quic.early_data_accepted
+        control = behaviour.resumed_control_stream() if resumed else behaviour.control_stream()
+        first_bytes = (control, *behaviour.qpack_streams())
         for index, data in enumerate(first_bytes):
             if not data:
                 continue
@@ -224,7 +226,7 @@ class Connection:
 
     def _serve_waiting(self) -> None:
         settled = self.client_settings is not None or not self.behaviour.waits_for_settings()
-        if not settled or not self.quic.handshake_complete:
+        if not settled or not (self.quic.handshake_complete or not self.behaviour.waits_for_handshake()):
             return
         waiting, self._waiting = self._waiting, []
         for action in waiting:

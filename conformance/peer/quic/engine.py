@@ -64,6 +64,8 @@ class Engine(StreamEngine):
         self.tls._supported_groups = list(KEY_EXCHANGE_GROUPS)
         self.tls._cipher_suites = list(CIPHER_SUITES)
         self.tls._request_client_certificate = self.options.request_client_certificate
+        if self.options.withdrawn_transport_parameters:
+            self._withdraw_when_resumed(self.options.withdrawn_transport_parameters)
         self._cryptos_initial = {
             version: TappedPair(pair, Epoch.INITIAL, self) for version, pair in self._cryptos_initial.items()
         }
@@ -73,6 +75,23 @@ class Engine(StreamEngine):
         assert self._version is not None
         tapped[Epoch.INITIAL] = self._cryptos_initial[self._version]
         self._cryptos = tapped
+
+    def _withdraw_when_resumed(self, withdrawn: frozenset[int]) -> None:
+        """Leave parameters out of the EncryptedExtensions that follow the acceptance of a ticket."""
+        fetch = self.tls.get_session_ticket_cb
+        if fetch is None:
+            return
+
+        def fetched(label: bytes) -> tls.SessionTicket | None:
+            ticket = fetch(label)
+            if ticket is not None:
+                self.tls.handshake_extensions = [
+                    (kind, transport_parameters.amend(data, extra={}, omitted=withdrawn))
+                    for kind, data in self.tls.handshake_extensions
+                ]
+            return ticket
+
+        self.tls.get_session_ticket_cb = fetched
 
     def _update_traffic_key(
         self, direction: tls.Direction, epoch: Epoch, cipher_suite: tls.CipherSuite, secret: bytes

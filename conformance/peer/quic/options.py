@@ -100,6 +100,8 @@ class QuicOptions:
     objection: Callable[[], Objection] | None = None
     ignored_errors: frozenset[tuple[int, int]] = frozenset()
     answers_stop_sending: bool = True
+    # Transport parameters that are left out where a session ticket of the client is accepted.
+    withdrawn_transport_parameters: frozenset[int] = frozenset()
 
     keylog: Callable[[str], None] | None = None
     capture: Capture | None = None
