@@ -5,7 +5,9 @@ from __future__ import annotations
 import array
 import asyncio
 import ctypes
+import gc
 import mmap
+import random
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -132,13 +134,13 @@ def test_what_is_changed_after_writing_is_not_changed_on_the_way(
 
 
 def test_copies_are_counted(run: Run, certificate: tuple[str, str]) -> None:
-    """Sending `bytes` makes none and keeps a reference, receiving one, `readinto()` none of Python's."""
+    """Sending `bytes` makes none and keeps a reference, receiving one; `readinto()`, `readviews()` none."""
 
     async def main() -> None:
         released = asyncio.Event()
 
         async def send(session: WebTransportSession) -> None:
-            for _ in range(2):
+            for _ in range(3):
                 stream = await session.create_unidirectional_stream()
                 await stream.write(data=bytes(SIZE), end_stream=True)
             await released.wait()
@@ -153,7 +155,7 @@ def test_copies_are_counted(run: Run, certificate: tuple[str, str]) -> None:
                 assert peak < SIZE // 8
                 assert sys.getrefcount(data) - before == references
 
-            incoming = [await session.accept_unidirectional_stream() for _ in range(2)]
+            incoming = [await session.accept_unidirectional_stream() for _ in range(3)]
             for stream_in in incoming:
                 while (await stream_in.diagnostics()).read_buffer_size < SIZE:
                     await asyncio.sleep(0)
@@ -166,7 +168,44 @@ def test_copies_are_counted(run: Run, certificate: tuple[str, str]) -> None:
             assert len(received[0]) == SIZE
             room = bytearray(SIZE)
             assert await peak_of(incoming[1].readinto(room)) < SIZE // 8
+            views: list[memoryview] = []
+
+            async def look() -> None:
+                views.extend(await incoming[2].readviews())
+
+            # The views themselves, one for each packet
+            assert await peak_of(look()) < SIZE // 2
+            assert sum(map(len, views)) == SIZE
             released.set()
+
+    run(main())
+
+
+def test_views_of_what_arrived(run: Run, certificate: tuple[str, str]) -> None:
+    """They are read-only, in order, and outlive the stream; the other ways to read go on where they end."""
+
+    async def main() -> None:
+        async with serving(certificate, echo) as url, client() as peer:
+            session = await peer.connect(url=url)
+            stream = await session.create_bidirectional_stream()
+            data = random.Random(1).randbytes(SIZE)
+            await stream.write(data=b"line\n" + data, end_stream=True)
+            assert await stream.readline() == b"line\n"
+            views: list[memoryview] = []
+            while sum(map(len, views)) < SIZE // 2:
+                part = await stream.readviews(max_bytes=5000)
+                assert 0 < sum(map(len, part)) <= 5000
+                views += part
+            rest = await stream.read_all()
+            assert await stream.readviews() == []
+            assert all(view.readonly and view.format == "B" for view in views)
+            with pytest.raises(TypeError):
+                views[0][0] = 1
+            assert (await stream.diagnostics()).bytes_received == SIZE + 5
+            await session.close()
+            del stream, session
+            gc.collect()
+            assert b"".join(views) + rest == data
 
     run(main())
 

@@ -427,6 +427,10 @@ class Endpoint:
         """As :meth:`read`, into a writable contiguous buffer. :return: the number of bytes, 0 at the end, or
         ``None``."""
 
+    def read_views(self, stream: int, limit: int = -1) -> list[memoryview] | None:
+        """As :meth:`read`, without a copy. :return: read-only views of the packets' memory, in their
+        order, none at the end, or ``None``."""
+
     def buffered(self, stream: int) -> int:
         """Bytes that :meth:`read` would return now."""
 

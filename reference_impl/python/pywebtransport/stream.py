@@ -1,6 +1,7 @@
 """Streams of a session: receiving, sending, or both (draft-16 §4.2, §4.3).
 
-Reading returns what has arrived, as one `bytes` object that was copied once, from the packets into it.
+Reading returns what has arrived, as one `bytes` object that was copied once, from the packets into it, or as
+views of the packets' memory.
 Writing takes any object with a contiguous buffer; immutable ones are not copied. Both wait for the peer's and
 our own limits.
 """
@@ -49,6 +50,30 @@ class _ReceivingSide(BaseStream):
             await self._wait(self._read_waiters, self._session._config.read_timeout, "read")
         return data_or_none
 
+    async def readviews(self, *, max_bytes: int = -1) -> list[memoryview]:
+        """As `read`, without a copy: read-only views of the memory that the packets were received in, in
+        their order; none at the end of the stream.
+
+        A view keeps the memory of all that was received with it, up to 64 KiB: it is to be looked at or
+        passed on, not to be stored.
+
+        Raises:
+            StreamError, TimeoutError: as `read`.
+        """
+        if self._unread or max_bytes == 0:
+            data = await self.read(max_bytes=max_bytes)
+            return [memoryview(data)] if data else []
+        while not self._is_over():
+            try:
+                views = self._core.read_views(self._handle, max_bytes)
+            except (_core.StreamResetError, _core.HandleError) as error:
+                raise self._read_failed(error) from None
+            self._note_read(None if views is None else sum(map(len, views)))
+            if views is not None:
+                return views
+            await self._wait(self._read_waiters, self._session._config.read_timeout, "read")
+        return []
+
     async def readinto(self, buffer: bytearray | memoryview) -> int:
         """Read into a writable contiguous buffer, waiting for the first byte. Returns the number of bytes, 0
         at the end.
@@ -60,19 +85,16 @@ class _ReceivingSide(BaseStream):
             data = await self.read(max_bytes=len(buffer))
             memoryview(buffer).cast("B")[: len(data)] = data
             return len(data)
-        while True:
-            if self._receiving is not None:
-                return len(self._poll(0) or b"")
+        while not self._is_over():
             try:
                 count = self._core.read_into(self._handle, buffer)
             except (_core.StreamResetError, _core.HandleError) as error:
                 raise self._read_failed(error) from None
+            self._note_read(count)
             if count is not None:
-                self._bytes_received += count
-                if count == 0:
-                    self._end_receiving(StreamState.HALF_CLOSED_REMOTE)
                 return count
             await self._wait(self._read_waiters, self._session._config.read_timeout, "read")
+        return 0
 
     async def read_all(self) -> bytes:
         """Everything up to the end of the stream.
@@ -165,24 +187,33 @@ class _ReceivingSide(BaseStream):
         return len(data)
 
     def _poll(self, limit: int) -> bytes | None:
-        if self._receiving is not None:
-            if self._receiving is StreamState.HALF_CLOSED_REMOTE:
-                return b""
-            raise self._error("the stream cannot be read any more", self._close_code)
+        if self._is_over():
+            return b""
         try:
             data = self._core.read(self._handle, limit)
         except (_core.StreamResetError, _core.HandleError) as error:
             raise self._read_failed(error) from None
-        if data is None:
-            if self._gone:
-                self._end_receiving(StreamState.RESET_RECEIVED, ErrorCodes.WT_SESSION_GONE)
-                raise self._session_gone()
-        elif data:
-            self._bytes_received += len(data)
-            self._session._bytes_received += len(data)
-        else:
-            self._end_receiving(StreamState.HALF_CLOSED_REMOTE)
+        self._note_read(None if data is None else len(data))
         return data
+
+    def _is_over(self) -> bool:
+        """Whether all was read; raises if it ended otherwise."""
+        if self._receiving is None:
+            return False
+        if self._receiving is StreamState.HALF_CLOSED_REMOTE:
+            return True
+        raise self._error("the stream cannot be read any more", self._close_code)
+
+    def _note_read(self, count: int | None) -> None:
+        """So many bytes were read: none at the end, `None` if there was nothing yet."""
+        if count:
+            self._bytes_received += count
+            self._session._bytes_received += count
+        elif count is not None:
+            self._end_receiving(StreamState.HALF_CLOSED_REMOTE)
+        elif self._gone:
+            self._end_receiving(StreamState.RESET_RECEIVED, ErrorCodes.WT_SESSION_GONE)
+            raise self._session_gone()
 
     def _read_failed(self, error: Exception) -> StreamError:
         if isinstance(error, _core.StreamResetError):

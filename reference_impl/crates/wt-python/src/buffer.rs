@@ -1,6 +1,6 @@
 //! Bytes between Python and Rust.
 
-use std::{mem::MaybeUninit, slice};
+use std::{ffi::c_int, mem::MaybeUninit, slice};
 
 use bytes::Bytes;
 use pyo3::{
@@ -8,7 +8,7 @@ use pyo3::{
     ffi,
     prelude::*,
     pybacked::PyBackedBytes,
-    types::{PyBytes, PyMemoryView},
+    types::{PyBytes, PyList, PyMemoryView},
 };
 
 /// Copying less is faster than keeping a reference.
@@ -21,7 +21,7 @@ struct View<'py> {
 }
 
 impl<'py> View<'py> {
-    fn new(object: &Bound<'py, PyAny>, flags: std::ffi::c_int) -> PyResult<Self> {
+    fn new(object: &Bound<'py, PyAny>, flags: c_int) -> PyResult<Self> {
         let mut view = MaybeUninit::uninit();
         // SAFETY: `view` is memory for a Py_buffer; the thread is attached, as `object` shows
         let result = unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), flags) };
@@ -118,6 +118,36 @@ pub(crate) fn join<'py>(py: Python<'py>, pieces: &[Bytes]) -> PyResult<Bound<'py
         }
         Ok(())
     })
+}
+
+/// A piece of what was received, where the packets left it.
+#[pyclass(frozen, module = "pywebtransport._core")]
+struct Piece(Bytes);
+
+#[pymethods]
+impl Piece {
+    /// # Safety
+    ///
+    /// `view` is memory for a Py_buffer, as Python guarantees to whoever exports one.
+    unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let data = &slf.get().0;
+        let length = isize::try_from(data.len())?;
+        // SAFETY: `view` as above; the bytes stay where they are as long as the object, to which the view gets a
+        // reference; they are never written to, as the view is read-only (1)
+        let result = unsafe {
+            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), data.as_ptr().cast_mut().cast(), length, 1, flags)
+        };
+        if result < 0 { Err(PyErr::fetch(slf.py())) } else { Ok(()) }
+    }
+}
+
+/// Read-only views of the pieces. Nothing is copied.
+pub(crate) fn views(py: Python<'_>, pieces: Vec<Bytes>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for piece in pieces {
+        list.append(PyMemoryView::from(Bound::new(py, Piece(piece))?.as_any())?)?;
+    }
+    Ok(list)
 }
 
 /// Room for what is read.

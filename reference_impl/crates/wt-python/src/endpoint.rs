@@ -14,7 +14,7 @@ use pyo3::{
 use wt_reactor::{AcceptOptions, ConnectRequest, Event, Field, Read, ReadError};
 
 use crate::{
-    buffer::{Target, join, to_bytes, with_bytes},
+    buffer::{Target, join, to_bytes, views, with_bytes},
     config,
     error::{StreamResetError, config_error, failure},
     event,
@@ -74,6 +74,13 @@ impl Endpoint {
             Ok(Read::Nothing) => Ok(None),
             Err(ReadError::Reset(code)) => Err(StreamResetError::new_err((code,))),
         }
+    }
+
+    fn read_up_to(&self, stream: Handle, limit: isize) -> PyResult<Option<Vec<bytes::Bytes>>> {
+        if limit == 0 {
+            return Err(PyValueError::new_err("limit has to be positive, or negative for no limit"));
+        }
+        self.read_pieces(stream, usize::try_from(limit).unwrap_or(usize::MAX))
     }
 }
 
@@ -256,11 +263,17 @@ impl Endpoint {
         stream: Handle,
         limit: isize,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        if limit == 0 {
-            return Err(PyValueError::new_err("limit has to be positive, or negative for no limit"));
-        }
-        let pieces = self.read_pieces(stream, usize::try_from(limit).unwrap_or(usize::MAX))?;
-        pieces.map(|x| join(py, &x)).transpose()
+        self.read_up_to(stream, limit)?.map(|x| join(py, &x)).transpose()
+    }
+
+    #[pyo3(signature = (stream, limit = -1), text_signature = "($self, stream, limit=-1)")]
+    fn read_views<'py>(
+        &self,
+        py: Python<'py>,
+        stream: Handle,
+        limit: isize,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        self.read_up_to(stream, limit)?.map(|x| views(py, x)).transpose()
     }
 
     fn read_into(&self, stream: Handle, buffer: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
