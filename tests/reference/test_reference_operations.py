@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -355,13 +356,31 @@ def test_a_client_writes_traces_too(run: Any, tmp_path: Path) -> None:
     async def main(url: str) -> None:
         config = ClientConfig(verify_mode=ssl.CERT_NONE, qlog_folder=str(tmp_path))
         async with WebTransportClient(config=config) as client:
-            await client.connect(url=f"{url}/echo")
+            session = await client.connect(url=f"{url}/echo?x=\u00e9")
+            stream = await session.create_bidirectional_stream()
+            await stream.reset(error_code=7)
+            await session.close(error_code=5, reason="enough")
 
     with running() as server:
         run(main(server.url))
     (path,) = tmp_path.iterdir()
     assert path.name.endswith("_client.sqlog")
-    assert len(read_trace(path)) > 5
+    _, *events = read_trace(path)
+    times = [event["time"] for event in events]
+    # The engine rounds
+    assert all(later > earlier - 1e-3 for earlier, later in pairwise(times))
+    told: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        told.setdefault(event["name"].removeprefix("webtransport:"), []).append(event["data"])
+    assert told["negotiated"][0]["draft"] == 16
+    assert told["negotiated"][0]["peer_settings"]["initial_max_data"] > 0
+    assert told["session_established"][0]["status"] == 200
+    # The header of the stream is reliable
+    assert told["reset_sent"][0]["reliable_size"] > 0
+    assert told["session_closed"][0]["cause"] == {"by": "application"}
+    # DATA, and in it WT_CLOSE_SESSION (0x2843) with 10 bytes
+    close = bytes.fromhex("68430a00000005") + b"enough"
+    assert any(data["raw"]["data"].endswith(close.hex()) for data in told["stream_data_sent"])
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

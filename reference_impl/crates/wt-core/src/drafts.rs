@@ -215,6 +215,16 @@ impl Draft {
         }
     }
 
+    /// The newest draft that the row stands for.
+    pub const fn number(self) -> u8 {
+        match self {
+            Draft::D02 => 2,
+            Draft::D07 => 7,
+            Draft::D14 => 14,
+            Draft::D16 => 16,
+        }
+    }
+
     /// The draft whose setting has this identifier.
     pub fn from_setting(identifier: u64) -> Option<Draft> {
         Self::ALL.into_iter().find(|draft| draft.facts().setting == identifier)

@@ -30,15 +30,6 @@ kinds! {
 }
 
 /// Number that stands for a draft and those that share its code point.
-fn number(draft: Draft) -> u8 {
-    match draft {
-        Draft::D02 => 2,
-        Draft::D07 => 7,
-        Draft::D14 => 14,
-        Draft::D16 => 16,
-    }
-}
-
 /// Field lines as Python has them: octets as latin-1.
 fn headers(fields: &[Field]) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect();
@@ -109,7 +100,7 @@ pub(crate) fn to_tuple<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py
             info.set_item("origin", request.origin)?;
             info.set_item("headers", headers(&request.headers))?;
             info.set_item("protocols", request.protocols)?;
-            info.set_item("draft", number(request.draft))?;
+            info.set_item("draft", request.draft.number())?;
             info.set_item("early_data", early_data)?;
             info.set_item("quic_stream_id", id)?;
             (Kind::SESSION_REQUEST as u8, session, connection, info).into_pyobject(py)
@@ -119,7 +110,7 @@ pub(crate) fn to_tuple<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py
             dict.set_item("status", info.status)?;
             dict.set_item("headers", headers(&info.headers))?;
             dict.set_item("protocol", info.protocol)?;
-            dict.set_item("draft", number(info.draft))?;
+            dict.set_item("draft", info.draft.number())?;
             dict.set_item("quic_stream_id", info.id)?;
             (Kind::SESSION_READY as u8, session, dict).into_pyobject(py)
         }
@@ -169,11 +160,11 @@ fn connection_info<'py>(py: Python<'py>, info: &ConnectionInfo) -> PyResult<Boun
     dict.set_item("tls_cipher", info.cipher_suite.map(|x| x.replace("TLS13_", "TLS_")))?;
     let chain = PyList::new(py, info.peer_certificates.iter().map(|x| PyBytes::new(py, x)))?;
     dict.set_item("peer_certificates", chain)?;
-    dict.set_item("draft", info.draft.map(number))?;
+    dict.set_item("draft", info.draft.map(Draft::number))?;
     dict.set_item("unsupported", info.unsupported)?;
     dict.set_item("peer_max_datagram_frame_size", info.peer_max_datagram_frame_size)?;
     dict.set_item("reset_stream_at", info.peer_reset_stream_at)?;
-    let drafts: Vec<_> = info.flow_control_drafts.iter().copied().map(number).collect();
+    let drafts: Vec<_> = info.flow_control_drafts.iter().copied().map(Draft::number).collect();
     dict.set_item("flow_control_drafts", drafts)?;
     dict.set_item("peer_limits", numbers(info.peer_limits))?;
     Ok(dict)

@@ -58,6 +58,7 @@ pub(super) fn reject(session: Handle, reason: &str, sink: &mut Sink) {
 
 impl Connection {
     pub(super) fn command(&mut self, now: Instant, command: Command, sink: &mut Sink) {
+        self.note_time(now);
         if self.ended {
             return refuse_command(command, sink);
         }

@@ -22,6 +22,7 @@ use super::{
     sink::Sink,
     socket::Socket,
     stream::{Reader, Sender, Stream},
+    traces::Trace,
 };
 use crate::{
     config::Config,
@@ -80,6 +81,7 @@ pub(super) struct Connection {
     pub(super) opening: VecDeque<(Handle, Opening)>,
     pub(super) datagrams: VecDeque<Bytes>,
     pub(super) opens: Opens,
+    pub(super) trace: Option<Trace>,
 }
 
 impl Connection {
@@ -127,11 +129,20 @@ impl Connection {
             opening: VecDeque::new(),
             datagrams: VecDeque::new(),
             opens: Opens::default(),
+            trace: None,
+        }
+    }
+
+    /// For the records of this round.
+    pub(super) fn note_time(&mut self, now: Instant) {
+        if let Some(trace) = &mut self.trace {
+            trace.now = now;
         }
     }
 
     /// Acts on what has happened. `true`: there is more to do at once.
     pub(super) fn serve(&mut self, now: Instant, endpoint: &mut Endpoint, sink: &mut Sink) -> bool {
+        self.note_time(now);
         if self.quic.poll_timeout().is_some_and(|x| x <= now) {
             self.quic.handle_timeout(now);
         }
@@ -217,7 +228,7 @@ impl Connection {
             QuicEvent::Stream(event) => self.stream_event(event, sink),
             QuicEvent::DatagramReceived => {
                 while let Some(datagram) = self.quic.datagrams().recv() {
-                    self.core.handle(Input::Datagram(datagram));
+                    self.input(Input::Datagram(datagram));
                     self.pump(sink);
                 }
             }
@@ -240,7 +251,7 @@ impl Connection {
         };
         let control = wt_core::StreamId(control.into());
         let qpack = self.qpack_streams();
-        self.core.handle(Input::Established { facts, control, qpack });
+        self.input(Input::Established { facts, control, qpack });
         self.pump(sink);
     }
 
@@ -278,7 +289,7 @@ impl Connection {
                 // What came before it on the same stream counts first
                 self.read_streams(sink);
                 let (stream, code) = (wt_core::StreamId(id.into()), error_code.into_inner());
-                self.core.handle(Input::StreamStopped { stream, code });
+                self.input(Input::StreamStopped { stream, code });
                 self.pump(sink);
                 let handle = self.by_id.get(&id).copied();
                 if let Some((handle, stream)) = handle.and_then(|x| Some((x, self.streams.get_mut(&x)?)))
@@ -353,6 +364,7 @@ impl Connection {
     /// second.
     pub(super) fn close(&mut self, now: Instant, code: u64, reason: Bytes, sink: &mut Sink) {
         const H3_NO_ERROR: u64 = 0x100;
+        self.note_time(now);
         if code == H3_NO_ERROR && self.established && !self.core.is_quiescent() {
             self.close_sessions(sink);
             self.close_deadline.get_or_insert((now + std::time::Duration::from_secs(1), code, reason));
@@ -386,7 +398,7 @@ impl Connection {
         self.ended = true;
         self.close_deadline = None;
         self.end_reason.clone_from(&end.reason);
-        self.core.handle(Input::ConnectionLost);
+        self.input(Input::ConnectionLost);
         self.pump(sink);
         self.end_sessions(&end.reason, sink);
         self.streams.clear();

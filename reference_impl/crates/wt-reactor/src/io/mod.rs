@@ -17,6 +17,7 @@ mod sink;
 mod socket;
 mod stream;
 mod timers;
+mod trace_records;
 mod traces;
 mod write;
 
@@ -43,7 +44,7 @@ use self::{
     sink::Sink,
     socket::{ReceiveBuffers, Socket},
     timers::Timers,
-    traces::Traces,
+    traces::{Trace, Traces},
 };
 use crate::{
     config::Config,
@@ -251,20 +252,22 @@ impl Reactor {
             .enumerate()
             .find_map(|(index, socket)| Some((index, socket.reach(address)?)))
             .ok_or("no socket for this kind of address")?;
-        if let Some(transport) = self.trace(handle) {
-            config.transport_config(transport);
+        let trace = self.trace(handle);
+        if let Some((transport, _)) = &trace {
+            config.transport_config(transport.clone());
         }
         let (quic_handle, quic) =
             self.endpoint.connect(now, config, address, server_name).map_err(|e| e.to_string())?;
         let core = wt_core::Connection::new(self.core.clone(), Role::Client);
-        let connection =
+        let mut connection =
             Connection::new(handle, quic_handle, quic, core, self.config.clone(), flow, socket, now);
+        connection.trace = trace.map(|x| x.1);
         self.insert(connection);
         Ok(())
     }
 
-    /// The configuration of QUIC for a connection of its own, where there are traces.
-    fn trace(&mut self, handle: Handle) -> Option<Arc<TransportConfig>> {
+    /// A connection's trace, and the configuration of QUIC that goes with it, where there are traces.
+    fn trace(&mut self, handle: Handle) -> Option<(Arc<TransportConfig>, Trace)> {
         self.traces.as_mut()?.transport(&self.config.transport, handle)
     }
 

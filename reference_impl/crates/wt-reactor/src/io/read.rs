@@ -156,7 +156,7 @@ impl Connection {
                     return;
                 }
             };
-            let feed = self.core.handle(Input::StreamData { stream: id, data, fin: last });
+            let feed = self.input(Input::StreamData { stream: id, data, fin: last });
             if let Some(stream) = self.streams.get_mut(&handle)
                 && stream.reader == Reader::Core
             {
@@ -180,7 +180,7 @@ impl Connection {
     fn core_reset(&mut self, handle: Handle, code: u64, sink: &mut Sink) {
         let Some(stream) = self.streams.get(&handle) else { return };
         let (stream, final_size) = (wt_core::StreamId(stream.id.into()), stream.final_size);
-        self.core.handle(Input::StreamReset { stream, code, final_size });
+        self.input(Input::StreamReset { stream, code, final_size });
         self.pump(sink);
         self.forget_if_done(handle);
     }

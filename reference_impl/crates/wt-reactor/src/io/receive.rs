@@ -94,7 +94,8 @@ impl Reactor {
             }
         }
         let handle = self.sink.handle();
-        let config = self.trace(handle).and_then(|transport| {
+        let (transport, trace) = self.trace(handle).unzip();
+        let config = transport.and_then(|transport| {
             let mut config = ServerConfig::clone(self.server.as_ref()?);
             config.transport_config(transport);
             Some(Arc::new(config))
@@ -107,6 +108,7 @@ impl Reactor {
                 let mut connection =
                     Connection::new(handle, quic_handle, quic, core, self.config.clone(), flow, index, now);
                 connection.admitted_from = Some(from);
+                connection.trace = trace;
                 self.insert(connection);
             }
             Err(error) => {

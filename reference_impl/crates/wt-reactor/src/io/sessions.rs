@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use wt_channel::{SendFlow, SessionFlow};
-use wt_core::{Action, Rejection, SessionEnd, SessionId};
+use wt_core::{Action, Feed, Input, Rejection, SessionEnd, SessionId};
 
 use super::{
     commands::reject,
     connection::Connection,
     sink::Sink,
     stream::{Reader, Sender, Stream},
+    trace_records,
 };
 use crate::message::{
     ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, Message, SessionEndSource,
@@ -22,6 +23,14 @@ use crate::message::{
 };
 
 impl Connection {
+    /// To the state machine; [`Connection::pump`] brings what follows.
+    pub(super) fn input(&mut self, input: Input) -> Feed {
+        if let Some(trace) = &self.trace {
+            trace.record(trace_records::input(&input));
+        }
+        self.core.handle(input)
+    }
+
     /// Carries out what the core wants, and passes on what it says.
     pub(super) fn pump(&mut self, sink: &mut Sink) {
         self.pump_at(None, sink);
@@ -30,11 +39,17 @@ impl Connection {
     pub(super) fn pump_at(&mut self, now: Option<Instant>, sink: &mut Sink) {
         loop {
             if let Some(action) = self.core.poll_action() {
+                if let Some(trace) = &self.trace {
+                    trace.record(trace_records::action(&action));
+                }
                 self.action(now, action, sink);
             } else if self.is_early() {
                 // What came in 0-RTT may be a replay: it waits for the handshake (RFC 8470 §3)
                 return;
             } else if let Some(event) = self.core.poll_event() {
+                if let Some(trace) = &self.trace {
+                    trace.record(trace_records::event(&event, self.core.settings()));
+                }
                 self.core_event(event, sink);
             } else {
                 return;

@@ -5,13 +5,15 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use serde_json::json;
 use wt_core::Role;
 use wt_quic::{QlogConfig, TransportConfig};
 
+use super::trace_records::Record;
 use crate::{
     config::{Error, Qlog, Transport},
     message::Handle,
@@ -44,15 +46,17 @@ impl Traces {
         &mut self,
         transport: &Transport,
         handle: Handle,
-    ) -> Option<Arc<TransportConfig>> {
+    ) -> Option<(Arc<TransportConfig>, Trace)> {
         let mut config = transport.build().ok()?;
-        let file = self.create(handle).ok()?;
+        let file = Bounded::new(self.create(handle).ok()?, self.config.max_file_size);
+        let started = Instant::now();
+        let trace = Trace { file: Arc::new(Mutex::new(file)), started, now: started };
         let mut qlog = QlogConfig::default();
-        qlog.writer(Box::new(Bounded::new(file, self.config.max_file_size)))
+        qlog.writer(Box::new(trace.clone()))
             .title(Some(format!("{:?} connection {handle}", self.role)))
-            .start_time(Instant::now());
+            .start_time(started);
         config.qlog_stream(qlog.into_stream());
-        Some(Arc::new(config))
+        Some((Arc::new(config), trace))
     }
 
     fn create(&mut self, handle: Handle) -> io::Result<File> {
@@ -67,6 +71,40 @@ impl Traces {
         let file = File::create_new(&path)?;
         self.files.push_back(path);
         Ok(file)
+    }
+}
+
+/// The trace of a connection: the engine writes its records to it, and we ours.
+#[derive(Clone)]
+pub(super) struct Trace {
+    /// Whoever runs the reactor writes, one record after the other
+    file: Arc<Mutex<Bounded<File>>>,
+    started: Instant,
+    /// Of the round, as in the engine's records
+    pub(super) now: Instant,
+}
+
+impl Trace {
+    /// Adds a record.
+    pub(super) fn record(&self, (name, data): Record) {
+        let time = self.now.saturating_duration_since(self.started).as_secs_f64() * 1e3;
+        let record = json!({"time": time, "name": name, "data": data});
+        // A full disk must not end the connection
+        let _ = self.file().write_all(format!("\x1e{record}\n").as_bytes());
+    }
+
+    fn file(&self) -> MutexGuard<'_, Bounded<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Trace {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.file().write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
     }
 }
 
