@@ -268,7 +268,8 @@ class Endpoint:
         * ``drafts``: subset of ``[16, 14, 7, 2]``, default all; on a client in order of preference.
         * ``reset_stream_at``: code points of the transport parameter to send: ``"both"`` (default),
           ``"new"`` (0x1d), ``"old"`` (0x17f7586d2cb571), ``"none"``.
-        * QUIC: ``idle_timeout`` (30.0; 0: none), ``keep_alive`` (0: none), ``handshake_timeout`` (10.0),
+        * QUIC: ``idle_timeout`` (30.0; 0: none), ``keep_alive`` (0: none), ``handshake_timeout`` (10.0; on a
+          server, the client's SETTINGS included), ``first_request_timeout`` (server; 0: none),
           ``stream_receive_window``, ``receive_window``, ``send_window``, ``max_bidi_streams``,
           ``max_uni_streams`` (limits for the peer at a time), ``max_datagram_frame_size`` (65535),
           ``datagram_send_buffer``, ``datagram_receive_buffer``, ``initial_mtu`` (1200..), ``max_mtu``,

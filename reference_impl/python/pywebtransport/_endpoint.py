@@ -249,6 +249,7 @@ def core_settings(config: ClientConfig | ServerConfig) -> dict[str, Any]:
         settings["max_handshakes"] = config.max_handshakes
         settings["max_handshakes_per_address"] = config.max_handshakes_per_address
         settings["handshake_timeout"] = float(config.handshake_timeout)
+        settings["first_request_timeout"] = float(config.first_request_timeout or 0.0)
         settings["early_data"] = config.early_data
     else:
         if config.connect_timeout is not None:

@@ -298,7 +298,7 @@ class SessionBase(Target):
     def _on_rejected(self, status: int, headers: list[tuple[str, str]], reason: str) -> None:
         text = f"status {status}" if status else reason
         error = SessionError(
-            f"the session was refused: {text}",
+            f"the session was refused: {text}" if status else f"the request failed: {text}",
             session_id=self._session_id,
             error_code=ErrorCodes.H3_REQUEST_REJECTED,
             details={"status": status, "headers": header_bytes(headers), "reason": reason},

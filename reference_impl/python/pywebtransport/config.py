@@ -316,7 +316,9 @@ class ServerConfig(BaseConfig):
     IPv6: of a /64. With four times as many, and at least 16, further ones are refused.
     """
     handshake_timeout: float = 10.0
-    """Seconds that a handshake may take."""
+    """Seconds that a handshake may take, the client's SETTINGS included."""
+    first_request_timeout: float | None = 30.0
+    """Seconds from the first packet of a connection to its first request, of whatever kind; `None`: any time."""
     early_data: bool = False
     """Take 0-RTT; a request in it is seen once the handshake is complete (draft-16 §3.2, RFC 8470 §3)."""
 
@@ -326,6 +328,7 @@ class ServerConfig(BaseConfig):
         "max_handshakes": (0, math.inf),
         "max_handshakes_per_address": (0, math.inf),
         "handshake_timeout": _TIME,
+        "first_request_timeout": _TIME,
     }
 
     def validate(self) -> None:

@@ -254,9 +254,7 @@ class _SendingSide(BaseStream):
             return
         while True:
             if self._sending is not None:
-                if self._gone:
-                    raise self._session_gone()
-                raise self._error("the stream cannot be written any more", self._stop_code)
+                raise self._unwritable()
             try:
                 if self._core.write(self._handle, data, end_stream):
                     break
@@ -298,6 +296,14 @@ class _SendingSide(BaseStream):
             with contextlib.suppress(_core.HandleError):
                 self._core.reset(self._handle, error_code)
             self._end_sending(StreamState.RESET_SENT, error_code)
+
+    def _unwritable(self) -> StreamError:
+        # The end of a session stops its streams without a code
+        if self._gone or (self._stop_code == 0 and self._session.is_closed):
+            return self._session_gone()
+        if self._stop_code is not None:
+            return self._error("the peer stopped the stream", self._stop_code, stopped=True)
+        return self._error("the stream cannot be written any more")
 
     def _sendable(self, data: Buffer) -> tuple[Buffer, int]:
         try:

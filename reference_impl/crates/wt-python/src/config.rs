@@ -131,6 +131,7 @@ fn transport(config: &mut Config, key: &str, value: &Value<'_, '_>) -> PyResult<
         "idle_timeout" => transport.idle_timeout = value.seconds_or_none()?,
         "keep_alive" => transport.keep_alive = value.seconds_or_none()?,
         "handshake_timeout" => transport.handshake_timeout = value.seconds()?,
+        "first_request_timeout" => transport.first_request_timeout = value.seconds_or_none()?,
         "stream_receive_window" => transport.stream_receive_window = value.to()?,
         "receive_window" => transport.receive_window = value.to()?,
         "send_window" => transport.send_window = value.to()?,

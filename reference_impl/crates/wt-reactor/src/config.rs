@@ -72,7 +72,10 @@ pub enum Verify {
 #[derive(Debug, Clone)]
 pub struct Transport {
     pub idle_timeout: Option<Duration>,
+    /// From the first packet to the end of the handshake; of a server, to the client's SETTINGS
     pub handshake_timeout: Duration,
+    /// Server: from the first packet to the first request, of whatever kind
+    pub first_request_timeout: Option<Duration>,
     pub keep_alive: Option<Duration>,
     pub stream_receive_window: u64,
     pub receive_window: u64,
@@ -146,6 +149,7 @@ impl Config {
             transport: Transport {
                 idle_timeout: Some(Duration::from_secs(30)),
                 handshake_timeout: Duration::from_secs(10),
+                first_request_timeout: None,
                 keep_alive: None,
                 // Well above the session's limit, which is what a peer is to meet first
                 stream_receive_window: 6 << 20,

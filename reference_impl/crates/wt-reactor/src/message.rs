@@ -1,6 +1,7 @@
 //! What the application and the I/O thread tell each other.
 
 use std::{
+    fmt::{self, Display},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -303,6 +304,27 @@ pub struct ConnectionEnd {
     pub source: ConnectionEndSource,
     pub code: u64,
     pub reason: String,
+}
+
+impl Display for ConnectionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ConnectionEndSource as Source;
+        let code = self.code;
+        match self.source {
+            Source::Local => f.write_str("the connection was closed here")?,
+            Source::Error => write!(f, "the connection was closed here with {code:#x}")?,
+            Source::Application => write!(f, "the peer closed the connection with {code:#x}")?,
+            Source::Transport => write!(f, "the peer closed the connection with QUIC error {code:#x}")?,
+            Source::Refused => f.write_str("the peer refused the connection")?,
+            Source::Tls | Source::Timeout | Source::Reset | Source::Version => {
+                return f.write_str(&self.reason);
+            }
+        }
+        if !self.reason.is_empty() {
+            write!(f, ": {}", self.reason)?;
+        }
+        Ok(())
+    }
 }
 
 /// Who or what ended a session.

@@ -82,6 +82,8 @@ pub struct Connection {
     awaiting: Vec<(StreamId, RequestHead)>,
     /// Server: one above the highest request stream seen
     next_request: u64,
+    /// Server: the field section of a request was complete
+    asked: bool,
     goaway_sent: Option<u64>,
     goaway_received: Option<u64>,
     max_push_id: Option<u64>,
@@ -111,6 +113,7 @@ impl Connection {
             gone: Gone::default(),
             awaiting: Vec::new(),
             next_request: 0,
+            asked: false,
             goaway_sent: None,
             goaway_received: None,
             max_push_id: None,
@@ -177,6 +180,11 @@ impl Connection {
     /// SETTINGS of both sides, ours first, for statistics.
     pub fn settings(&self) -> (&Settings, Option<&Settings>) {
         (&self.ours, self.peer.as_ref())
+    }
+
+    /// Server: whether there was a request, of whatever kind.
+    pub fn was_asked(&self) -> bool {
+        self.asked
     }
 
     /// The drafts in which session flow control is in force, by the SETTINGS of both sides (-16 §5.1).

@@ -77,6 +77,7 @@ impl Connection {
         fields: Vec<Field>,
     ) -> Step {
         let session = SessionId(id);
+        self.asked = true;
         if self.goaway_sent.is_some_and(|limit| id.0 >= limit) {
             return self.refuse_request(session, code::H3_REQUEST_REJECTED);
         }

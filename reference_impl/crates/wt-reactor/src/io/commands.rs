@@ -37,12 +37,12 @@ impl Opening {
 }
 
 /// The connection is gone; what wants an answer gets one.
-pub(super) fn refuse_command(command: Command, sink: &mut Sink) {
+pub(super) fn refuse_command(command: Command, cause: &str, sink: &mut Sink) {
     match command {
         Command::Export { token, .. } | Command::Stats { token } | Command::Limits { token, .. } => {
             sink.event(Event::Answer { token, answer: Answer::Nothing });
         }
-        Command::Request { session, .. } => reject(session, "the connection is closed", sink),
+        Command::Request { session, .. } => reject(session, cause, sink),
         Command::Open { stream, flow, .. } => {
             flow.place.set(None);
             sink.event(Event::StreamFailed { stream, reason: "the connection is closed" });
@@ -60,7 +60,7 @@ impl Connection {
     pub(super) fn command(&mut self, now: Instant, command: Command, sink: &mut Sink) {
         self.note_time(now);
         if self.ended {
-            return refuse_command(command, sink);
+            return refuse_command(command, &self.end_cause, sink);
         }
         let id = |session: Handle| self.sessions.get(&session).copied();
         match command {

@@ -12,8 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use wt_channel::ConnectionFlow;
 use wt_core::{ConnectRequest, Input, QpackStreams, SessionId, TransportFacts};
 use wt_quic::{
-    ConnectionError, ConnectionHandle, Dir, Endpoint, Event as QuicEvent, SendDatagramError, StreamEvent,
-    StreamId, TransportErrorCode,
+    ConnectionHandle, Dir, Endpoint, Event as QuicEvent, SendDatagramError, StreamEvent, StreamId,
 };
 
 use super::{
@@ -47,8 +46,8 @@ pub(super) struct Connection {
     pub(super) timer: Option<Instant>,
     /// Counted as a handshake under way
     pub(super) admitted_from: Option<SocketAddr>,
-    handshake_deadline: Instant,
-    close_deadline: Option<(Instant, u64, Bytes)>,
+    pub(super) begun: Instant,
+    pub(super) close_deadline: Option<(Instant, u64, Bytes)>,
     established: bool,
     pub(super) handshake_complete: bool,
     /// The application was told of the connection
@@ -69,8 +68,9 @@ pub(super) struct Connection {
     pub(super) paused: Vec<Handle>,
     /// Bytes that the application has not consumed
     pub(super) outstanding: usize,
-    /// Why it ended, for its sessions
+    /// Why it ended: for its sessions, and in a sentence for whoever asks for one
     pub(super) end_reason: String,
+    pub(super) end_cause: String,
     pub(super) sessions: FxHashMap<Handle, SessionId>,
     /// Those that the endpoint's counter includes
     pub(super) counted_sessions: FxHashSet<Handle>,
@@ -101,7 +101,7 @@ impl Connection {
             quic_handle,
             quic,
             core,
-            handshake_deadline: now + config.transport.handshake_timeout,
+            begun: now,
             config,
             flow,
             socket,
@@ -122,6 +122,7 @@ impl Connection {
             paused: Vec::new(),
             outstanding: 0,
             end_reason: String::new(),
+            end_cause: String::new(),
             sessions: FxHashMap::default(),
             counted_sessions: FxHashSet::default(),
             session_handles: FxHashMap::default(),
@@ -174,27 +175,6 @@ impl Connection {
         false
     }
 
-    fn check_deadlines(&mut self, now: Instant, sink: &mut Sink) {
-        if self.quic.is_handshaking() && now >= self.handshake_deadline {
-            self.quic.close(now, super::code(0), Bytes::new());
-            let reason = "the handshake took too long".to_owned();
-            self.end(ConnectionEnd { source: ConnectionEndSource::Timeout, code: 0, reason }, sink);
-        }
-        if let Some((deadline, code, reason)) = &self.close_deadline
-            && (now >= *deadline || self.core.is_quiescent())
-        {
-            let (code, reason) = (*code, reason.clone());
-            self.close_now(now, code, reason, sink);
-        }
-    }
-
-    /// When to be served again at the latest.
-    pub(super) fn deadline(&mut self) -> Option<Instant> {
-        let handshake = self.quic.is_handshaking().then_some(self.handshake_deadline);
-        let close = self.close_deadline.as_ref().map(|x| x.0);
-        [self.quic.poll_timeout(), handshake, close].into_iter().flatten().min()
-    }
-
     /// Hands packets to the socket. `true`: there may be more.
     pub(super) fn transmit(&mut self, now: Instant, sockets: &mut [Socket], packet: &mut Vec<u8>) -> bool {
         let Some(socket) = sockets.get_mut(self.socket) else { return false };
@@ -224,7 +204,7 @@ impl Connection {
                 self.pump(sink);
                 self.tells_early = false;
             }
-            QuicEvent::ConnectionLost { reason } => self.end(describe(reason), sink),
+            QuicEvent::ConnectionLost { reason } => self.end(self.describe(reason), sink),
             QuicEvent::Stream(event) => self.stream_event(event, sink),
             QuicEvent::DatagramReceived => {
                 while let Some(datagram) = self.quic.datagrams().recv() {
@@ -398,9 +378,10 @@ impl Connection {
         self.ended = true;
         self.close_deadline = None;
         self.end_reason.clone_from(&end.reason);
+        self.end_cause = end.to_string();
         self.input(Input::ConnectionLost);
         self.pump(sink);
-        self.end_sessions(&end.reason, sink);
+        self.end_sessions(sink);
         self.streams.clear();
         self.by_id.clear();
         self.readable.clear();
@@ -408,35 +389,4 @@ impl Connection {
         self.datagrams.clear();
         sink.event(Event::ConnectionClosed { connection: self.handle, end: Box::new(end) });
     }
-}
-
-fn describe(error: ConnectionError) -> ConnectionEnd {
-    use ConnectionEndSource as Source;
-    let crypto = |code: u64| (0x100..0x200).contains(&code);
-    let text = error.to_string();
-    let (source, code, reason) = match error {
-        ConnectionError::VersionMismatch => (Source::Version, 0, text),
-        ConnectionError::TransportError(error) => {
-            let code = u64::from(error.code);
-            (if crypto(code) { Source::Tls } else { Source::Error }, code, text)
-        }
-        ConnectionError::ConnectionClosed(frame) => {
-            let code = u64::from(frame.error_code);
-            let source = match frame.error_code {
-                TransportErrorCode::CONNECTION_REFUSED => Source::Refused,
-                _ if crypto(code) => Source::Tls,
-                _ => Source::Transport,
-            };
-            (source, code, String::from_utf8_lossy(&frame.reason).into_owned())
-        }
-        ConnectionError::ApplicationClosed(frame) => {
-            let reason = String::from_utf8_lossy(&frame.reason).into_owned();
-            (Source::Application, frame.error_code.into_inner(), reason)
-        }
-        ConnectionError::Reset => (Source::Reset, 0, text),
-        ConnectionError::TimedOut => (Source::Timeout, 0, text),
-        ConnectionError::LocallyClosed => (Source::Local, 0, text),
-        ConnectionError::CidsExhausted => (Source::Error, 0, text),
-    };
-    ConnectionEnd { source, code, reason }
 }

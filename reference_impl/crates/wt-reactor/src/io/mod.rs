@@ -7,6 +7,7 @@ mod admission;
 mod commands;
 mod connection;
 mod driver;
+mod ending;
 mod loan;
 mod opens;
 mod read;
@@ -193,7 +194,7 @@ impl Reactor {
                         self.ready.push(connection);
                     }
                 } else {
-                    commands::refuse_command(command, &mut self.sink);
+                    commands::refuse_command(command, "the connection has ended", &mut self.sink);
                 }
             }
             Command::Connect { connection, address, server_name, flow } => {
@@ -347,8 +348,9 @@ impl Reactor {
             }
             return false;
         }
-        // Not only once all was sent: a socket may never take it
-        shutdown.closed && (late || self.connections.is_empty())
+        // Not only once all was sent: a socket may never take it. Where no handshake was finished, three probe time-outs
+        // (RFC 9000 §10.2) are seconds of a guess, and with its sockets the endpoint answers nothing late anyway
+        shutdown.closed && (late || !self.connections.values().any(|x| x.handshake_complete))
     }
 
     /// The I/O thread has nothing to do: what it waits for.

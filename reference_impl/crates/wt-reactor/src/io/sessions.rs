@@ -165,7 +165,7 @@ impl Connection {
                         Rejection::Reset(code) => (0, Vec::new(), format!("reset with {code:#x}")),
                         Rejection::Malformed(what) => (0, Vec::new(), format!("malformed response: {what}")),
                         Rejection::GoingAway => (0, Vec::new(), "the server is going away".to_owned()),
-                        Rejection::ConnectionLost => (0, Vec::new(), "the connection is closed".to_owned()),
+                        Rejection::ConnectionLost => (0, Vec::new(), self.end_cause.clone()),
                     };
                     sink.event(Event::SessionRejected { session, status, headers, reason });
                 }
@@ -313,9 +313,9 @@ impl Connection {
     }
 
     /// The connection is over: what the core did not know of ends too.
-    pub(super) fn end_sessions(&mut self, reason: &str, sink: &mut Sink) {
+    pub(super) fn end_sessions(&mut self, sink: &mut Sink) {
         for (session, _) in mem::take(&mut self.requests) {
-            reject(session, reason, sink);
+            reject(session, &self.end_cause, sink);
         }
         for (stream, opening) in mem::take(&mut self.opening) {
             opening.flow.place.set(None);
