@@ -318,7 +318,7 @@ class ServerConfig(BaseConfig):
     handshake_timeout: float = 10.0
     """Seconds that a handshake may take, the client's SETTINGS included."""
     first_request_timeout: float | None = 30.0
-    """Seconds from the first packet of a connection to its first request, of whatever kind; `None`: any time."""
+    """Seconds from the first packet of a connection to its first request of any kind; `None`: any time."""
     early_data: bool = False
     """Take 0-RTT; a request in it is seen once the handshake is complete (draft-16 §3.2, RFC 8470 §3)."""
 
