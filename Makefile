@@ -133,7 +133,7 @@ check-peers:
 
 check-tree: setup
 	$(BIN)/python -m conformance.requirements.page --check docs/coverage.md
-	$(BIN)/python -m pytest -q tests/project/test_project_tree.py
+	$(BIN)/python -m pytest -q tests/project/test_project_tree.py tests/project/test_project_locks.py
 
 fmt: $(STAMPS)/requirements ## format Python and Rust
 	$(BIN)/ruff check --fix-only --quiet $(PYTHON_TREE)
