@@ -350,6 +350,7 @@ def encoder_blocked_streams(run: Run) -> None:
     for _ in range(ROUNDS):
         play(run, run.get(end_stream=True))
         play(run, run.request(UNKNOWN_PATH))
+        play(run, run.request(replace={b":protocol": b"no-such-protocol"}))
         play(run, run.request())
     run.peer.fence()
     risked = {
