@@ -351,6 +351,8 @@ def encoder_blocked_streams(run: Run) -> None:
         play(run, run.get(end_stream=True))
         play(run, run.request(UNKNOWN_PATH))
         play(run, run.request(replace={b":protocol": b"no-such-protocol"}))
+    # The end of a session may be that of its connection, so they come last.
+    for _ in range(ROUNDS):
         play(run, run.request())
     run.peer.fence()
     risked = {

@@ -40,6 +40,7 @@ def three_uni_streams(behaviour: Behaviour) -> None:
     "RFC 9000 §4.6: an endpoint decides how many streams it permits",
     without=(
         "flow-control.streams-beyond-limit",
+        "qpack-table.blocked-streams",
         "reset-stop.resets-keep-session",
         "scenario-",
         "streams-bidi.request-limit",
