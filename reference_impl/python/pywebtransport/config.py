@@ -94,6 +94,7 @@ class BaseConfig:
     event_history_capacity: int = c.DEFAULT_EVENT_HISTORY_CAPACITY
     event_queue_capacity: int = c.DEFAULT_EVENT_QUEUE_CAPACITY
     flow_control_window: int = c.DEFAULT_FLOW_CONTROL_WINDOW
+    """No effect: the window of a session begins with `initial_max_data`."""
     flow_control_window_auto_scale_enabled: bool = c.DEFAULT_FLOW_CONTROL_WINDOW_AUTO_SCALE_ENABLED
     """The window of a session may grow from `initial_max_data` to `max_data_window`."""
     initial_max_data: int = c.DEFAULT_INITIAL_MAX_DATA
@@ -101,17 +102,20 @@ class BaseConfig:
     initial_max_streams_uni: int = c.DEFAULT_INITIAL_MAX_STREAMS_UNI
     keep_alive_interval: float | None = c.DEFAULT_KEEP_ALIVE_INTERVAL
     log_level: str = c.DEFAULT_LOG_LEVEL
+    """No effect: logging is the program's."""
     max_capsule_size: int = c.DEFAULT_MAX_CAPSULE_SIZE
     max_connections: int = c.DEFAULT_MAX_CONNECTIONS
     max_datagram_size: int = c.DEFAULT_MAX_DATAGRAM_SIZE
     max_event_listeners: int = c.DEFAULT_MAX_EVENT_LISTENERS
     max_field_section_size: int = c.DEFAULT_MAX_FIELD_SECTION_SIZE
     max_pending_capsules: int = c.DEFAULT_MAX_PENDING_CAPSULES
+    """No effect: `max_early_capsule_bytes` bounds them."""
     max_pending_datagrams: int = c.DEFAULT_MAX_PENDING_DATAGRAMS
     """Per connection, before their session is known (draft-16 §4.6); further ones are dropped."""
     max_pending_streams: int = c.DEFAULT_MAX_PENDING_STREAMS
     """Likewise; further ones are refused with WT_BUFFERED_STREAM_REJECTED."""
     max_session_pending_events: int = c.DEFAULT_MAX_SESSION_PENDING_EVENTS
+    """STREAM_OPENED events of a session that are kept while nobody listens; then the oldest are dropped."""
     max_sessions: int = c.DEFAULT_MAX_SESSIONS
     max_stream_read_buffer_size: int = c.DEFAULT_MAX_STREAM_READ_BUFFER_SIZE
     max_stream_write_buffer_size: int = c.DEFAULT_MAX_STREAM_WRITE_BUFFER_SIZE
@@ -119,6 +123,7 @@ class BaseConfig:
     max_transport_streams: int = c.DEFAULT_MAX_TRANSPORT_STREAMS
     """QUIC streams of a kind that a peer may have at a time, whatever the two limits for each kind say."""
     pending_event_ttl: float | None = c.DEFAULT_PENDING_EVENT_TTL
+    """No effect: what waits for its session is bounded in number, and goes with its connection."""
     quic_max_concurrent_bidi_streams: int = c.DEFAULT_QUIC_MAX_CONCURRENT_BIDI_STREAMS
     quic_max_concurrent_uni_streams: int = c.DEFAULT_QUIC_MAX_CONCURRENT_UNI_STREAMS
     quic_receive_window: int = c.DEFAULT_QUIC_RECEIVE_WINDOW
@@ -126,6 +131,7 @@ class BaseConfig:
     quic_stream_receive_window: int = c.DEFAULT_QUIC_STREAM_RECEIVE_WINDOW
     read_timeout: float | None = c.DEFAULT_READ_TIMEOUT
     resource_cleanup_interval: float | None = c.DEFAULT_RESOURCE_CLEANUP_INTERVAL
+    """No effect: nothing has to be looked for, what has ended is freed at once."""
     stream_creation_timeout: float | None = c.DEFAULT_STREAM_CREATION_TIMEOUT
     write_timeout: float | None = c.DEFAULT_WRITE_TIMEOUT
     drafts: list[int] = field(default_factory=lambda: list(DRAFTS))

@@ -111,20 +111,22 @@ class ServerApp:
         self._server.on(event_type=EventType.SESSION_REQUEST, handler=self._on_request)
 
     async def shutdown(self) -> None:
-        """Cancel the handlers, close the server, call the end functions, leave the middleware."""
+        """Cancel the handlers, close the server, call the end functions, leave the middleware.
+
+        Each of these happens also when one before it fails, or when this is cancelled meanwhile.
+        """
         stack, self._stack = self._stack, None
         if stack is None:
             return
         async with stack:
+            # What is pushed last is done first
+            for handler in reversed(self._shutdown):
+                stack.push_async_callback(_call, handler)
+            stack.push_async_callback(self._server.close)
             self._server.off(event_type=EventType.SESSION_REQUEST, handler=self._on_request)
-            try:
-                for task in self._handlers:
-                    task.cancel()
-                await asyncio.gather(*self._handlers, return_exceptions=True)
-            finally:
-                await self._server.close()
-            for handler in self._shutdown:
-                await _call(handler)
+            for task in self._handlers:
+                task.cancel()
+            await asyncio.gather(*self._handlers, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         await self.startup()

@@ -17,7 +17,6 @@ _OF_THEIR_OWN: Final = ("bind_port", "max_connections", "qlog_max_files", "qlog_
 _WITHOUT_EFFECT: Final = (
     "flow_control_window",
     "max_pending_capsules",
-    "max_session_pending_events",
     "pending_event_ttl",
     "resource_cleanup_interval",
 )
