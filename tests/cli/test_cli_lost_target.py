@@ -83,7 +83,7 @@ def test_target_that_dies(stack: ExitStack, tmp_path: Path) -> None:
     lost = [case for case in cases if case["verdict"] == "inconclusive"]
     assert len(cases) - len(lost) >= 3
     assert len(lost) > 10
-    assert {case["verdict"] for case in cases} <= {"pass", "informational", "inconclusive"}
+    assert {case["verdict"] for case in cases} <= {"pass", "informational", "unsupported", "inconclusive"}
     # Everything behind the first cases is given up at once: nobody waits for a deadline again.
     assert sum(case["duration_s"] < 1 for case in lost) > 0.5 * len(lost)
     assert "did not come back" in done.notes
