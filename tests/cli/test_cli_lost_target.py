@@ -18,8 +18,8 @@ from conformance.harness.embedded import Embedded, default_server
 from conformance.harness.process import resident
 from tests.cli.command import PATIENCE, Finished, environment
 
-# Enough cases that some are still to come when the first ones are done.
-SELECT = "streams-uni,negotiation"
+# Enough cases that some are still to come when the first ones are done; runs that are ended from outside have all.
+SELECT = ("--select", "streams-uni,negotiation")
 POLL = 0.02
 
 
@@ -30,7 +30,7 @@ class Running:
         self.folder = folder
         command = [sys.executable, "-P", "-m", "conformance.cli", "run", *arguments]
         self.process = subprocess.Popen(
-            [*command, "--select", SELECT, "-n", "2", "--out", "out"],
+            [*command, "-n", "2", "--out", "out"],
             cwd=folder,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -72,7 +72,7 @@ def started(stack: ExitStack, folder: Path, *arguments: str) -> Running:
 def test_target_that_dies(stack: ExitStack, tmp_path: Path) -> None:
     server = stack.enter_context(Embedded("model"))
     running = started(
-        stack, tmp_path, server.url, "--ca", str(server.ca_file), "--target-pid", str(server.pid)
+        stack, tmp_path, server.url, "--ca", str(server.ca_file), "--target-pid", str(server.pid), *SELECT
     )
     running.wait_for_cases(3)
     os.kill(server.pid, signal.SIGKILL)
@@ -95,7 +95,7 @@ def test_target_that_dies(stack: ExitStack, tmp_path: Path) -> None:
 def test_target_that_comes_back(stack: ExitStack, tmp_path: Path) -> None:
     first = stack.enter_context(Embedded("model"))
     port = first.url.rpartition(":")[2].partition("/")[0]
-    running = started(stack, tmp_path, first.url, "--insecure")
+    running = started(stack, tmp_path, first.url, "--insecure", *SELECT)
     running.wait_for_cases(3)
     os.kill(first.pid, signal.SIGKILL)
     again = stack.enter_context(Embedded("model", extra=("--port", port)))
