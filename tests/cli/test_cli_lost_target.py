@@ -18,7 +18,7 @@ from conformance.harness.embedded import Embedded, default_server
 from conformance.harness.process import resident
 from tests.cli.command import PATIENCE, Finished, environment
 
-# Enough cases that some are still to come when the first ones are done; runs that are ended from outside have all.
+# Enough cases that some are still to come after the first ones; runs that are ended from outside have all.
 SELECT = ("--select", "streams-uni,negotiation")
 POLL = 0.02
 
