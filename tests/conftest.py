@@ -11,6 +11,6 @@ from hypothesis import settings
 settings.register_profile("project", settings.default, deadline=None)
 settings.load_profile("project")
 
-# A shell without job control has its background jobs ignore SIGINT, and so would the programs that tests interrupt.
+# Without job control a shell has its background jobs ignore SIGINT, and so would the programs that tests end.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
