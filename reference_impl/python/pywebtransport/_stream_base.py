@@ -234,7 +234,8 @@ class BaseStream(Target):
     def _end_sending(self, state: StreamState, code: int | None = None) -> None:
         if self._sending is None:
             self._sending = state
-            wake(self._write_waiters)
+            if self._write_waiters:
+                wake(self._write_waiters)
             self._ended(code)
 
     def _ended(self, code: int | None) -> None:
@@ -276,7 +277,8 @@ class BaseStream(Target):
         finally:
             if deadlines is not None:
                 deadlines.remove(future)
-            if future in waiters:
+            # Whoever woke it has emptied the list
+            if waiters and future in waiters:
                 waiters.remove(future)
 
 

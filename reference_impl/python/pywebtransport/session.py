@@ -144,7 +144,8 @@ class WebTransportSession(SessionBase):
             return
 
     async def _open(self, kind: type[S]) -> S:
-        self._require_open()
+        if self._state is not SessionState.CONNECTED:
+            self._require_open()
         core = self._driver.core
         try:
             at_once = core.open_stream_at_once(self._handle, kind.can_receive)

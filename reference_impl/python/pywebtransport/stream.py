@@ -187,13 +187,18 @@ class _ReceivingSide(BaseStream):
         return len(data)
 
     def _poll(self, limit: int) -> bytes | None:
-        if self._is_over():
+        if self._receiving is not None and self._is_over():
             return b""
         try:
             data = self._core.read(self._handle, limit)
         except (_core.StreamResetError, _core.HandleError) as error:
             raise self._read_failed(error) from None
-        self._note_read(None if data is None else len(data))
+        if data:
+            # As below, without the call: nothing is done more often
+            self._bytes_received += len(data)
+            self._session._bytes_received += len(data)
+        else:
+            self._note_read(None if data is None else 0)
         return data
 
     def _is_over(self) -> bool:
@@ -248,7 +253,7 @@ class _SendingSide(BaseStream):
                 or `data` is no contiguous buffer.
             TimeoutError: there was no room within the `write_timeout` of the configuration.
         """
-        data, size = self._sendable(data)
+        data, size = (data, len(data)) if type(data) is bytes else self._sendable(data)
         if not size and (not end_stream or self._sending is StreamState.HALF_CLOSED_LOCAL):
             # Nothing to say, or said before
             return
@@ -278,7 +283,7 @@ class _SendingSide(BaseStream):
         """
         if chunk_size < 1:
             raise ValueError(f"pieces of {chunk_size} bytes cannot be sent")
-        data, size = self._sendable(data)
+        data, size = (data, len(data)) if type(data) is bytes else self._sendable(data)
         if size <= chunk_size:
             await self.write(data=data, end_stream=end_stream)
             return

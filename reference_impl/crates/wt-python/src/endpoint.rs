@@ -11,7 +11,7 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict, PyList},
 };
-use wt_reactor::{AcceptOptions, ConnectRequest, Event, Field, Read, ReadError};
+use wt_reactor::{AcceptOptions, ConnectRequest, Event, Field, Queued, Read, ReadError};
 
 use crate::{
     buffer::{Target, join, to_bytes, views, with_bytes},
@@ -200,8 +200,12 @@ impl Endpoint {
         self.0.answer_stops_with(session, code).map_err(failure)
     }
 
-    fn send_datagram(&self, session: Handle, data: &Bound<'_, PyAny>) -> PyResult<bool> {
-        with_bytes(data, |data| self.0.send_datagram(session, data))?.map_err(failure)
+    fn send_datagram(&self, py: Python<'_>, session: Handle, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let queued = with_bytes(data, |data| self.0.queue_datagram(session, data))?.map_err(failure)?;
+        if queued == Queued::Now {
+            py.detach(|| self.0.flush());
+        }
+        Ok(queued != Queued::Dropped)
     }
 
     fn max_datagram_size(&self, session: Handle) -> PyResult<usize> {

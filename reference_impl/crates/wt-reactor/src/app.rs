@@ -17,7 +17,7 @@ use wt_core::{AcceptOptions, ConnectRequest, Field, Role};
 
 use crate::{
     config::{Config, Error},
-    hand_over::{ANSWERS, Later},
+    hand_over::{ANSWERS, Later, Queued},
     inbox::{Inbox, Session},
     io::{Driver, Reactor},
     message::{Command, ConnectionCommand, DATAGRAM_HEADROOM, Event, Handle},
@@ -260,19 +260,27 @@ impl Endpoint {
 
     /// Queues a datagram. `false`: it is dropped since too much is queued.
     pub fn send_datagram(&self, session: Handle, payload: &[u8]) -> Result<bool, Failure> {
+        let queued = self.queue_datagram(session, payload)?;
+        if queued == Queued::Now {
+            self.flush();
+        }
+        Ok(queued != Queued::Dropped)
+    }
+
+    /// Queues a datagram; the caller has to [`Endpoint::flush`] for [`Queued::Now`].
+    pub fn queue_datagram(&self, session: Handle, payload: &[u8]) -> Result<Queued, Failure> {
         let (connection, flow) = self.flow_of(session)?;
         if payload.len() > flow.max_datagram.load(Relaxed).saturating_sub(DATAGRAM_HEADROOM) {
             return Err(Failure::Invalid("the datagram is too large"));
         }
         if flow.datagrams_out.load(Relaxed) >= self.config.transport.datagram_send_buffer {
-            return Ok(false);
+            return Ok(Queued::Dropped);
         }
         flow.datagrams_out.fetch_add(payload.len(), Relaxed);
         let mut data = BytesMut::with_capacity(DATAGRAM_HEADROOM + payload.len());
         data.extend_from_slice(&[0; DATAGRAM_HEADROOM]);
         data.extend_from_slice(payload);
-        self.of_data(connection, ConnectionCommand::Datagram { session, data })?;
-        Ok(true)
+        self.of_datagram(connection, ConnectionCommand::Datagram { session, data })
     }
 
     /// TLS exporter (-16 §4.8); answered by an event with the token.

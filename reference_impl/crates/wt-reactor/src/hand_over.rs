@@ -13,6 +13,17 @@ const AT_ONCE: usize = 32;
 /// that just sends leaves that to the I/O thread, which has it done at the same time and for many at once
 pub(crate) const ANSWERS: usize = 4;
 
+/// What becomes of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queued {
+    /// Too much is queued
+    Dropped,
+    /// It is sent with what else there is
+    Later,
+    /// It is sent by [`Endpoint::flush`]
+    Now,
+}
+
 /// Sees to it that commands that were put off are not forgotten.
 pub(crate) struct Later(Box<dyn Fn() + Send + Sync>);
 
@@ -72,6 +83,26 @@ impl Endpoint {
             _ => {}
         }
         if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(()) }
+    }
+
+    /// A datagram may be an answer that somebody waits for: the first ones are not put off.
+    pub(crate) fn of_datagram(
+        &self,
+        connection: Handle,
+        command: ConnectionCommand,
+    ) -> Result<Queued, Failure> {
+        // One for the flush, and one so that not all are sent singly
+        let at_once = self.later.get().is_none()
+            || self.deferred.load(Relaxed) == 0
+                && self
+                    .answers
+                    .fetch_update(Relaxed, Relaxed, |x| x.checked_sub(1).filter(|x| *x > 0))
+                    .is_ok();
+        if !at_once {
+            return self.of_data(connection, command).map(|()| Queued::Later);
+        }
+        self.enqueue(Command::Connection { connection, command })?;
+        if self.shared.is_closed() { Err(Failure::Closed) } else { Ok(Queued::Now) }
     }
 
     /// What comes is more than an answer: the I/O thread does it.

@@ -20,6 +20,7 @@ mod watch;
 pub use app::{Endpoint, EndpointStats, Failure};
 pub use app_streams::Placed;
 pub use config::{Config, Congestion, Error, Limits, Qlog, Tls, Transport, Verify};
+pub use hand_over::Queued;
 pub use inbox::{Read, ReadError};
 pub use message::{
     Answer, ConnectionEnd, ConnectionEndSource, ConnectionInfo, End, Event, Handle, Negotiated,
