@@ -58,10 +58,12 @@ def test_an_end_that_is_cancelled_is_complete(run: Run, certificate: tuple[str, 
     async def main() -> None:
         ends: list[str] = []
         app = application(certificate, ends)
+        started = asyncio.Event()
         began = asyncio.Event()
         go_on = asyncio.Event()
 
         async def hold(session: WebTransportSession) -> None:
+            started.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -74,6 +76,8 @@ def test_an_end_that_is_cancelled_is_complete(run: Run, certificate: tuple[str, 
         await app.server.listen(host="127.0.0.1", port=0)
         async with client() as peer:
             await peer.connect(url=f"https://127.0.0.1:{app.server.local_addresses[0][1]}/")
+            # A handler that has not begun has no end either
+            await started.wait()
             ending = asyncio.ensure_future(app.shutdown())
             await began.wait()
             ending.cancel()
