@@ -17,6 +17,7 @@ use wt_quic::{
 
 use super::{
     commands::Opening,
+    ending::H3_NO_ERROR,
     opens::Opens,
     sink::Sink,
     socket::Socket,
@@ -343,7 +344,6 @@ impl Connection {
     /// Closes the connection; with H3_NO_ERROR only after the ends of its sessions have arrived (-16 §6), or a
     /// second.
     pub(super) fn close(&mut self, now: Instant, code: u64, reason: Bytes, sink: &mut Sink) {
-        const H3_NO_ERROR: u64 = 0x100;
         self.note_time(now);
         if code == H3_NO_ERROR && self.established && !self.core.is_quiescent() {
             self.close_sessions(sink);

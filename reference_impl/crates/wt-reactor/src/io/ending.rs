@@ -9,7 +9,7 @@ use super::{connection::Connection, sink::Sink};
 use crate::message::{ConnectionEnd, ConnectionEndSource};
 
 /// HTTP/3 ends without an error (RFC 9114 §8.1).
-const H3_NO_ERROR: u64 = 0x100;
+pub(super) const H3_NO_ERROR: u64 = 0x100;
 
 impl Connection {
     /// What the peer has to do next, and how long it may take from the first packet on. A client that has
