@@ -319,6 +319,15 @@ class Executor:
                 else None
             )
         params = {"code": expectation.code, "stream": stream, "session": self._session.id}
+        found: Violation | None = None
+
+        def raised() -> str | None:
+            """Tell whether the target raised the limit that was passed, as it may at any time."""
+            nonlocal found
+            found = found or self._invariants.check()
+            below = isinstance(operation, op.Overrun) and not self.model.exceeds(operation.kind)
+            return "the target raised its limit meanwhile" if below else None
+
         violation = await_reaction(
             self.peer,
             self.target,
@@ -327,12 +336,12 @@ class Executor:
             since=before,
             session=self._session,
             patient=self.patient,
+            excused=raised,
         )
-        found = self._invariants.check()
+        excuse = raised()
         if violation is not None:
-            raised = isinstance(operation, op.Overrun) and not self.model.exceeds(operation.kind)
-            if raised:
-                raise Unjudged("the target raised its limit meanwhile")
+            if excuse is not None:
+                raise Unjudged(excuse)
             if was_over and politely_closed(self.peer):
                 raise Unjudged("the target closed the connection after the session, as it may")
             silent = violation.reaction == "silence" and isinstance(operation, op.Request)

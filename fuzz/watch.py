@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from conformance.harness.target import Target
@@ -80,10 +80,12 @@ def await_reaction(
     since: int,
     session: Session | None,
     patient: bool,
+    excused: Callable[[], str | None] = lambda: None,
 ) -> Violation | None:
     """Wait for a reaction that is due and judge it; None where it is allowed.
 
-    Impatient, its absence is concluded from a fence; ``patient`` from the deadline.
+    Impatient, its absence is concluded from a fence; ``patient`` from the deadline. ``excused`` says why
+    none is due any more, None while one is: without a reaction that ends the wait with Unjudged.
     """
     chosen = reaction_set(expectation.set_name)
     bound = {
@@ -105,13 +107,16 @@ def await_reaction(
 
     window = max(PATIENT, ROUND_TRIPS * peer.rtt) if patient else max(QUICK, 4 * peer.rtt)
     ended: Literal["event", "deadline", "fence"] = "event"
-    if not peer.wait(decided, window):
+    if not peer.wait(lambda: decided() or excused() is not None, window):
         # Where the session is to end without fault, it need not answer any more.
         alive = session is not None and not session.closed_by_peer and chosen.name != "session-closed"
         held = peer.fence(session if alive else None, echo=alive and target.capabilities.echo_bidi).held
         ended = "fence" if held or not patient else "deadline"
         if decided():
             ended = "event"
+    excuse = excused()
+    if excuse is not None and not decided():
+        raise Unjudged(excuse)
     row = by_id(expectation.requirement)
     record = ExpectRecord(
         requirement=expectation.requirement,
