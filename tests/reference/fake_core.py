@@ -183,6 +183,10 @@ class Endpoint:
     def ended(self) -> bool:
         return self._closed
 
+    @property
+    def borrows(self) -> bool:
+        return False
+
     def stop_accepting(self) -> None:
         for port in [port for port, endpoint in _servers.items() if endpoint is self]:
             del _servers[port]

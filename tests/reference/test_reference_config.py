@@ -24,6 +24,8 @@ BAD_CLIENT: list[dict[str, Any]] = [
     {"max_sessions": True},
     {"keep_alive_interval": 0},
     {"read_timeout": float("nan")},
+    {"busy_wait": -1e-6},
+    {"busy_wait": 1.0},
     {"verify_mode": 1},
     {"certfile": "only.crt"},
     {"keyfile": "only.key"},

@@ -303,6 +303,10 @@ class Endpoint:
     def ended(self) -> bool:
         """The I/O thread has ended; ENDPOINT_CLOSED may not have been drained yet."""
 
+    @property
+    def borrows(self) -> bool:
+        """The sockets are lent to the application: single packets wake it."""
+
     def fileno(self) -> int:
         """Readable when :meth:`drain` has something."""
 

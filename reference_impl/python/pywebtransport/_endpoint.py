@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol
 
 from pywebtransport import _core
 from pywebtransport._deadlines import Deadlines
+from pywebtransport._linger import Linger
 from pywebtransport.config import CORE_LIMITS, BaseConfig, ClientConfig, ServerConfig
 from pywebtransport.constants import DEFAULT_CLOSE_TIMEOUT
 from pywebtransport.exceptions import CertificateError, ConfigurationError
@@ -98,6 +99,7 @@ class EndpointDriver:
         self._fd = self.core.fileno()
         self.loop.add_reader(self._fd, self._dispatch)
         self._deadlines: dict[float, Deadlines] = {}
+        self._linger = Linger(self.loop, config.busy_wait)
         # The I/O thread is woken once for all that a turn of the loop does
         self.core.defer(self.loop.call_soon)
 
@@ -163,6 +165,8 @@ class EndpointDriver:
 
     def _dispatch(self) -> None:
         targets = self.targets
+        if self.core.borrows:
+            self._linger.packet()
         for event in self.core.drain():
             kind, handle = event[0], event[1]
             try:

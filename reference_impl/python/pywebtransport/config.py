@@ -80,7 +80,9 @@ _CORE_NAMES: Final = {
 }
 CORE_LIMITS: Final = {name: _CORE_NAMES.get(name, name) for name in _CORE_LIMITS}
 """Bounds that the core has, and their names there (see `_core.pyi`)."""
-_BASE_RANGES.update(_CORE_LIMITS, qlog_max_files=_POSITIVE_INT, qlog_max_file_size=_POSITIVE_INT)
+_BASE_RANGES.update(
+    _CORE_LIMITS, busy_wait=(0.0, 1e-3), qlog_max_files=_POSITIVE_INT, qlog_max_file_size=_POSITIVE_INT
+)
 
 
 @dataclass(kw_only=True)
@@ -147,6 +149,12 @@ class BaseConfig:
     """The newest traces that are kept of an endpoint."""
     qlog_max_file_size: int = 16 << 20
     """Bytes of a trace; what follows is left out."""
+    busy_wait: float = 100e-6
+    """Seconds that the event loop does not sleep after a packet, where packets come and go one by one; 0: it
+    always sleeps.
+
+    Waking a processor takes longer than an answer. At most a twentieth of the time is waited in vain.
+    """
     command_queue: int = 4_096
     """Commands on their way to the I/O thread."""
     event_queue: int = 8_192

@@ -102,6 +102,11 @@ impl Endpoint {
         self.0.has_ended()
     }
 
+    #[getter]
+    fn borrows(&self) -> bool {
+        self.0.borrows()
+    }
+
     fn fileno(&self) -> i32 {
         self.0.as_fd().as_raw_fd()
     }

@@ -45,6 +45,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether the sockets are lent to the application: it is woken by packets.
+    pub fn borrows(&self) -> bool {
+        self.shared.watch.is_lent()
+    }
+
     pub(crate) fn command(&self, command: Command) -> Result<(), Failure> {
         self.enqueue(command)?;
         self.flush();
