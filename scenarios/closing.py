@@ -49,6 +49,7 @@ def by_target(run: Run) -> None:
     needs=("observe",),
     variants=CODES,
     witness="draft-16 §6",
+    version=2,
 )
 def by_client(run: Run) -> None:
     """Code and reason of the client arrive at the target's application unchanged.
@@ -56,7 +57,7 @@ def by_client(run: Run) -> None:
     draft-16 §6, overview-13 §4.1.
     """
     code, reason = run.variant
-    session = run.establish(run.observe_path())
+    session = run.establish_observed()
     session.close(code, reason.encode())
     run.peer.wait(lambda: session.done)
     seen = [[item.get("code"), item.get("reason")] for item in run.observed("closed")]
@@ -106,7 +107,7 @@ def drain_observed(run: Run) -> None:
 
     draft-16 §4.7 puts no duty on the interface between library and application; recorded only.
     """
-    session = run.establish(run.observe_path())
+    session = run.establish_observed()
     session.drain()
     run.flush()
     run.informational("WT-4.7-08", "the application was told", bool(run.observed("draining")))

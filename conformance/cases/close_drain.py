@@ -371,13 +371,14 @@ def target_message_limit(run: Run) -> None:
     "WT-6-26",
     needs=("observe",),
     witness="draft-16 §6: code and message for the application",
+    version=2,
 )
 def observed_code(run: Run) -> None:
     """Code and message of the client's close reach the target's application.
 
     draft-16 §6.
     """
-    session = run.establish(run.observe_path())
+    session = run.establish_observed()
     session.close(0xFFFFFFFE, "é".encode())
     run.peer.wait(lambda: session.done)
     records = run.observed("closed")
@@ -398,13 +399,14 @@ def observed_code(run: Run) -> None:
     "WT-6-21",
     needs=("observe",),
     witness="draft-16 §6: code 0 and an empty message",
+    version=2,
 )
 def observed_default(run: Run) -> None:
     """A FIN without a capsule means code 0 and an empty message.
 
     draft-16 §6.
     """
-    session = run.establish(run.observe_path())
+    session = run.establish_observed()
     session.finish()
     run.peer.wait(lambda: session.done)
     records = run.observed("closed")

@@ -129,6 +129,16 @@ class Run(Vocabulary):
         self.mark()
         return session
 
+    def establish_observed(self, **query: object) -> Session:
+        """Establish an observed session and wait until the application has it; raises as `establish`.
+
+        A session that ends before its application has taken it over may pass that by: no text forbids it.
+        """
+        session = self.establish(self.observe_path(**query))
+        self.observed("session")
+        self.mark()
+        return session
+
     def request(
         self,
         path: str | None = None,

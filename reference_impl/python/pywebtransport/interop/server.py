@@ -143,13 +143,18 @@ class InteropServer:
             async with asyncio.timeout(service.accept_after):
                 await visitor.wait_closed()
         await service.admit()
-        # A client may be gone before it is served
+        # A client may be gone before it is accepted
         visitor.events.once(event_type=EventType.SESSION_CLOSED, handler=self._forget)
+        visitor.events.once(event_type=EventType.SESSION_READY, handler=self._keep)
         if not visitor.is_closed:
             self._services[visitor] = service
 
     def _forget(self, event: Event) -> None:
         self._services.pop((event.data or {})["session"], None)
+
+    def _keep(self, event: Event) -> None:
+        """A session that was accepted is served, though its end may be heard in the same turn."""
+        (event.data or {})["session"].events.off(event_type=EventType.SESSION_CLOSED, handler=self._forget)
 
     async def _serve(self, session: WebTransportSession) -> None:
         service = self._services.pop(session, None)
