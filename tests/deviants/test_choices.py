@@ -28,7 +28,7 @@ TOGETHER = {
         "session.resets-on-close", "session.stops-after-close", "session.ends-when-drained",
         "session.keeps-nothing-early", "session.leaves-reset-connect-open", "flow.tiny",
         "quic.small-windows", "quic.small-datagrams", "quic.new-reset-stream-at",
-        "streams.own-code-for-stop", "echo.whole-bodies",
+        "streams.own-code-for-stop", "echo.whole-bodies", "observe.late",
     ),
     "ends": (
         "h3.no-qpack-streams", "h3.raises-stream-errors", "session.resets-without-error",

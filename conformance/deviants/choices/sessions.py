@@ -10,12 +10,16 @@ from conformance.peer.capsules import close_capsule
 from conformance.peer.codepoints import H3, WT, reserved
 from conformance.peer.drafts import Draft
 from conformance.peer.model import Behaviour
+from conformance.peer.model.application import Application
 from conformance.peer.model.applications import Echo
+from conformance.peer.model.recording import Observing
 from conformance.peer.model.sessions import Session
 from conformance.peer.model.streams import WtStream
 
 SINCE_14: Final = (Draft.D16, Draft.D14)
 SINCE_07: Final = (Draft.D16, Draft.D14, Draft.D07)
+# Seconds until an application takes a session over.
+TAKE_OVER: Final = 0.02
 # Cases about what follows the end of a session on its connection.
 _AFTERWARDS: Final = (
     "close-drain.connection-survives", "close-drain.late-streams", "close-drain.nothing-after-end",
@@ -208,6 +212,43 @@ def prefix(behaviour: Behaviour) -> None:
             instead(app, "datagram", lambda payload: echo(b"echo: " + payload))
 
     on_accept(behaviour, accepted)
+
+
+def _taken_over_late(app: Observing) -> None:
+    add, begin, taken = app._add, app.started, False
+    held: list[tuple[str, dict[str, Any]]] = []
+
+    def hold(event: str, **members: Any) -> None:
+        if taken:
+            add(event, **members)
+        else:
+            held.append((event, members))
+
+    def take() -> None:
+        nonlocal taken
+        taken = True
+        for event, members in held if app.session.open else ():
+            add(event, **members)
+
+    def started(session: Session) -> None:
+        begin(session)
+        session.connection.server.schedule(TAKE_OVER, take)
+
+    instead(app, "_add", hold)
+    instead(app, "started", started)
+
+
+@choice("observe.late", "no text says when an application takes a session over")
+def late(behaviour: Behaviour) -> None:
+    """Lets its application take sessions over late, and only those that are still open then."""
+
+    def application(original: Any, app: Application) -> Application:
+        chosen: Application = original(app)
+        if isinstance(chosen, Observing):
+            _taken_over_late(chosen)
+        return chosen
+
+    override(behaviour, "application", application)
 
 
 @choice(
