@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from pywebtransport._linger import SHARE, Linger
@@ -23,7 +23,9 @@ class Loop(asyncio.SelectorEventLoop):
         self.awake = 0.0
         self._soon: list[Callable[[], object]] = []
 
-    def call_soon(self, callback, *args, context=None):  # type: ignore[no-untyped-def]
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: object, context: object = None
+    ) -> None:
         """Note it for the next round."""
         self._soon.append(lambda: callback(*args))
 
@@ -43,7 +45,7 @@ def linger_on(loop: Loop, moment: float = MOMENT) -> Linger:
 
 
 @pytest.fixture
-def loop():  # type: ignore[no-untyped-def]
+def loop() -> Iterator[Loop]:
     made = Loop()
     yield made
     made.close()
